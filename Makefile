@@ -1,0 +1,42 @@
+# make demo   set up and watch one step-up        make test   everything, as CI does
+# make check  format, lint, types, structure      make bench  the figures, side by side
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+
+.PHONY: demo test check bench pam clean
+
+demo: $(VENV)/.installed
+	@$(MAKE) --silent --no-print-directory pam || echo "pam_stepup.so is not built: install libpam0g-dev for the part with real sudo"
+	@$(BIN)/stepup demo $(ARGS)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) packaging/check_python.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+pam:
+	@$(MAKE) --silent --no-print-directory -C pam
+
+test: $(VENV)/.dev
+	@sh packaging/install-test-tools
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest -n $(JOBS) -q
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/architecture
+
+bench: $(VENV)/.dev pam
+	@$(BIN)/python benchmarks
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""LETS callers IN: the relay socket (PAM) and the JSON-RPC socket."""

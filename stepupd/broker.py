@@ -1,0 +1,238 @@
+"""Where the core meets the world: gather, drive, commit.
+
+The law of this file:
+* gather: everything a ceremony knows is read once, before it starts;
+* drive: every effect gets one reply, and whatever goes wrong becomes a `Trouble`;
+* commit: the audit entry is durable before anything else happens. No entry: no counter, no grant,
+  no allow. A failure of ours is "unavailable", never "allow".
+
+Nothing is decided here.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, TypeVar
+
+from stepupd.core.authentication import authenticate
+from stepupd.core.call import Result, StepUpCall
+from stepupd.core.challenge import NONCE_SIZE
+from stepupd.core.conclude import refuse
+from stepupd.core.effects import (
+    Ask,
+    Ceremony,
+    Effect,
+    Notice,
+    Reply,
+    Show,
+    Trouble,
+    TroubleKind,
+    Typed,
+    Use,
+)
+from stepupd.core.errors import InternalError, RequestError
+from stepupd.core.model import Caller, Reason, StepUpRequest, Subject
+from stepupd.core.outcome import Outcome
+from stepupd.core.prompts import say_notice
+from stepupd.core.record import describe_step_up
+from stepupd.core.report import report
+from stepupd.core.snapshot import Snapshot
+from stepupd.world import Conversation, World
+
+LOOKUP_DEADLINE = 2.0
+"""Seconds for accounts and store to answer: a hanging directory service must not hang us."""
+
+GRACE = 1.0
+"""Seconds past its deadline that an effect may take to report why it failed."""
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class Broker:
+    """Runs ceremonies. One instance per daemon."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def step_up(self, caller: Caller, call: StepUpCall, conversation: Conversation) -> Result:
+        """Answer one request for proof. Raises RequestError for a subject it may not name."""
+
+        def gather() -> Snapshot:
+            return self.gather(caller, call)
+
+        return await self.hold(gather, authenticate, conversation)
+
+    async def hold(
+        self,
+        gather: Callable[[], Snapshot],
+        ceremony: Callable[[Snapshot], Ceremony],
+        conversation: Conversation,
+        kind: str = "step-up",
+    ) -> Result:
+        """Gather, drive and commit one ceremony."""
+        started = perf_counter()
+        now = await self.look_up(gather)
+        latencies = {"gather": _since(started), "person": 0.0}
+        outcome = await self._drive(ceremony(now), now, conversation, latencies)
+        latencies["whole"] = _since(started)
+        return await self._commit(now, outcome, latencies, kind)
+
+    def gather(self, caller: Caller, call: StepUpCall) -> Snapshot:
+        """Read everything a ceremony may know. May block."""
+        world = self.world
+        subject = self.find_subject(caller, call.subject)
+        now = world.read_clock()
+        return Snapshot(
+            request=StepUpRequest(
+                subject=subject,
+                caller=caller,
+                action=call.action,
+                session=call.session,
+                claim=call.claim,
+                level=call.level,
+                max_age=call.max_age,
+            ),
+            policy=world.read_policy(),
+            credentials=world.credentials.list_credentials(subject.uid),
+            grants=world.grants.list_grants(subject.uid, now),
+            now=now,
+            nonce=world.make_nonce(NONCE_SIZE),
+            rp_id=world.rp_id,
+            attestation_roots=world.attestation_roots,
+        )
+
+    def find_subject(self, caller: Caller, name: str) -> Subject:
+        """Return the account a caller may name; an empty name is its own. May block."""
+        accounts = self.world.accounts
+        subject = accounts.find_subject(name) if name else accounts.find_subject_by_uid(caller.uid)
+        is_own = subject is not None and subject.uid == caller.uid
+        if not (is_own or caller.is_privileged or self.world.may_name_others(caller)):
+            # The same words whether the account exists or not.
+            raise RequestError(
+                "you may only ask for your own account", reason=Reason.NOT_PERMITTED.value
+            )
+        if subject is None:
+            raise RequestError("there is no such account", reason="no-such-account")
+        return subject
+
+    async def look_up(self, read: Callable[[], _T]) -> _T:
+        """Run something that may block in a worker thread, with a deadline."""
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(read), LOOKUP_DEADLINE)
+        except TimeoutError as error:
+            raise InternalError("accounts or store did not answer in time") from error
+
+    async def _drive(
+        self,
+        ceremony: Ceremony,
+        now: Snapshot,
+        conversation: Conversation,
+        latencies: dict[str, float],
+    ) -> Outcome:
+        try:
+            effect = next(ceremony)
+            while True:
+                started = perf_counter()
+                reply = await self._perform(effect, now, conversation)
+                latencies["person"] += _since(started)
+                effect = ceremony.send(reply)
+        except StopIteration as stop:
+            outcome: Outcome = stop.value
+            return refuse(Reason.CALLER_GONE) if conversation.gone.done() else outcome
+        except Exception:  # noqa: BLE001 - whatever failed in us, the answer is no
+            _log.exception("a ceremony failed")
+            return refuse(Reason.INTERNAL)
+
+    async def _perform(self, effect: Effect, now: Snapshot, conversation: Conversation) -> Reply:
+        match effect:
+            case Show():
+                await conversation.show(effect.text, is_error=effect.is_error)
+                return None
+            case Ask():
+                return await self._race(self._ask(effect, conversation), effect, conversation)
+            case Use():
+                using = self._use(effect, now, conversation)
+                return await self._race(using, effect, conversation)
+
+    async def _ask(self, ask: Ask, conversation: Conversation) -> Reply:
+        typed = await conversation.ask(ask.text, is_hidden=ask.is_hidden)
+        return Trouble(TroubleKind.CANCELLED) if typed is None else Typed(typed)
+
+    async def _use(self, use: Use, now: Snapshot, conversation: Conversation) -> Reply:
+        shown: dict[Notice, asyncio.Future[None]] = {}
+
+        def notify(notice: Notice) -> None:
+            if notice not in shown:
+                text = say_notice(notice, use.touch_text)
+                shown[notice] = asyncio.ensure_future(conversation.show(text, is_error=False))
+
+        return await self.world.authenticators.use(use, now.request.subject.uid, notify)
+
+    async def _race(
+        self, work: Awaitable[Reply], effect: Ask | Use, conversation: Conversation
+    ) -> Reply:
+        """Return the reply, or why there is none: the caller left, time ran out, we failed."""
+        task: asyncio.Future[Reply] = asyncio.ensure_future(work)
+        left = max(0.0, effect.deadline - self.world.read_clock().boot) + GRACE
+        gone = conversation.gone
+        both: tuple[asyncio.Future[Any], ...] = (task, gone)
+        await asyncio.wait(both, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done():
+            await _stop(task)
+            return Trouble(gone.result())
+        if not task.done():
+            await _stop(task)
+            return Trouble(TroubleKind.TIMEOUT)
+        try:
+            return task.result()
+        except Exception:  # noqa: BLE001 - the ceremony hears of it and concludes
+            _log.exception("an effect failed")
+            return Trouble(TroubleKind.INTERNAL)
+
+    async def _commit(
+        self, now: Snapshot, outcome: Outcome, latencies: dict[str, float], kind: str
+    ) -> Result:
+        try:
+            entry = await self.world.journal.append(describe_step_up(now, outcome, latencies, kind))
+        except Exception:  # noqa: BLE001 - no entry, no allow
+            _log.exception("the audit entry could not be written")
+            return Result(refuse(Reason.INTERNAL).verdict)
+        if outcome.alarm:
+            _log.warning("entry %d, %s: %s", entry, now.request.subject.name, outcome.alarm)
+        try:
+            await self._remember(now, outcome)
+        except Exception:  # noqa: BLE001 - what is not stored was not given
+            _log.exception("the result of entry %d could not be stored", entry)
+            return replace(Result(refuse(Reason.INTERNAL).verdict), entry=entry)
+        return report(now, outcome, entry)
+
+    async def _remember(self, now: Snapshot, outcome: Outcome) -> None:
+        credentials = self.world.credentials
+        evidence, credential = outcome.evidence, outcome.credential
+        if credential is not None:
+            await self.look_up(lambda: credentials.add(credential))
+        elif evidence is not None:
+            await self.look_up(
+                lambda: credentials.record_use(
+                    evidence.credential_id,
+                    sign_count=evidence.sign_count,
+                    backed_up=evidence.backed_up,
+                    last_used=now.now.wall,
+                )
+            )
+        if outcome.grant is not None:
+            self.world.grants.add(outcome.grant)
+
+
+async def _stop(task: asyncio.Future[Reply]) -> None:
+    """Cancel an effect and wait until its devices are let go."""
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _since(started: float) -> float:
+    """Return the milliseconds since a reading of `perf_counter`."""
+    return (perf_counter() - started) * 1000

@@ -1,0 +1,1 @@
+"""DECIDES. No I/O, no clock, no randomness, no threads, no logging."""

@@ -1,0 +1,81 @@
+"""Grants: a success remembered for exactly as long and as widely as policy says.
+
+The law of this file:
+* a grant covers one subject, one action, one boot, and in `session` scope one session;
+* its age is measured on the boot clock; the requirement of today decides, not that of its birth;
+* what an ordinary caller earned never serves a root caller;
+* anything missing (no session, no age allowed) means the grant does not cover.
+"""
+
+import hashlib
+
+from stepupd.core.evidence import Evidence
+from stepupd.core.model import Grant, Moment, Requirement, Scope, Session, StepUpRequest
+
+
+def find_grant(
+    grants: tuple[Grant, ...], request: StepUpRequest, requirement: Requirement, now: Moment
+) -> Grant | None:
+    """Return a grant that covers the request, the freshest first."""
+    for grant in sorted(grants, key=lambda grant: -grant.auth_time):
+        if covers(grant, request, requirement, now):
+            return grant
+    return None
+
+
+def covers(grant: Grant, request: StepUpRequest, requirement: Requirement, now: Moment) -> bool:
+    """Return whether the grant stands in for a new proof."""
+    return (
+        grant.subject_uid == request.subject.uid
+        and grant.action == request.action
+        and (grant.is_privileged or not request.caller.is_privileged)
+        and grant.level >= requirement.level
+        and grant.method in requirement.methods
+        and is_alive(grant, now)
+        and now.boot - grant.auth_time < requirement.max_age
+        and _reaches(grant, request.session, requirement.scope)
+    )
+
+
+def is_alive(grant: Grant, now: Moment) -> bool:
+    """Return whether the grant belongs to this boot and has not run out."""
+    return grant.boot_id == now.boot_id and grant.auth_time <= now.boot < grant.expires
+
+
+def _reaches(grant: Grant, session: Session | None, scope: Scope) -> bool:
+    if Scope.REQUEST in (grant.scope, scope):
+        return False
+    if grant.scope is scope is Scope.SUBJECT:
+        return True
+    return session is not None and grant.session == session
+
+
+def make_grant(
+    request: StepUpRequest,
+    requirement: Requirement,
+    evidence: Evidence,
+    now: Moment,
+    nonce: bytes,
+) -> Grant | None:
+    """Return the grant a proof earns, or None where policy wants proof each time.
+
+    It dates from the start of the ceremony, so it is never longer than policy says.
+    """
+    if requirement.scope is Scope.REQUEST or requirement.max_age <= 0:
+        return None
+    if requirement.scope is Scope.SESSION and request.session is None:
+        return None
+    return Grant(
+        id=hashlib.sha256(b"grant" + nonce).hexdigest()[:16],
+        subject_uid=request.subject.uid,
+        action=request.action,
+        scope=requirement.scope,
+        session=request.session,
+        boot_id=now.boot_id,
+        level=evidence.level,
+        method=evidence.method,
+        credential_id=evidence.credential_id,
+        auth_time=now.boot,
+        expires=now.boot + requirement.max_age,
+        is_privileged=request.caller.is_privileged,
+    )

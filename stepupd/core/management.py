@@ -1,0 +1,70 @@
+"""Who may manage what: one table, read by the broker, tested row by row.
+
+The law of this file: root may do everything; a person may do what makes things stricter or only
+reads, for himself; whatever adds, removes or renames a key needs one that is already enrolled.
+A first key needs root, unless the administrator opened that.
+"""
+
+from enum import Enum, unique
+
+from stepupd.core.model import Caller, Level, Requirement, Scope
+from stepupd.core.policy import Rule, RuleEffect
+
+
+@unique
+class Verb(Enum):
+    """A management call."""
+
+    LIST = "list"
+    LIST_GRANTS = "list-grants"
+    REVOKE = "revoke"
+    ENROLL = "enroll"
+    RENAME = "rename"
+    REMOVE = "remove"
+
+    @property
+    def action(self) -> str:
+        """The action under which proof is asked and policy may say more."""
+        return f"stepup:{self.value}"
+
+
+@unique
+class Permission(Enum):
+    """What the table says."""
+
+    GRANTED = "granted"
+    PROOF = "proof"
+    REFUSED = "refused"
+
+
+_NEEDS_PROOF = frozenset({Verb.ENROLL, Verb.RENAME, Verb.REMOVE})
+
+FALLBACK_RULE = Rule(
+    name="built-in: managing keys",
+    actions=("stepup:*",),
+    effect=RuleEffect.REQUIRE,
+    requirement=Requirement(Level.TOUCH, scope=Scope.REQUEST),
+)
+"""Tried after the administrator's rules, so that managing keys needs no rule of its own."""
+
+
+def permit(
+    verb: Verb,
+    caller: Caller,
+    subject_uid: int,
+    *,
+    has_credentials: bool,
+    is_first_key_open: bool,
+) -> Permission:
+    """Return whether the caller may do this to the subject's account."""
+    if caller.is_privileged:
+        return Permission.GRANTED
+    if caller.uid != subject_uid:
+        return Permission.REFUSED
+    if verb not in _NEEDS_PROOF:
+        return Permission.GRANTED
+    if has_credentials:
+        return Permission.PROOF
+    if verb is Verb.ENROLL and is_first_key_open:
+        return Permission.GRANTED
+    return Permission.REFUSED

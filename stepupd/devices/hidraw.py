@@ -1,0 +1,143 @@
+"""FIDO2 keys on USB, through the kernel's hidraw nodes.
+
+The law of this file:
+* a node is known by its place in sysfs, which changes at every plug; `hidraw0` alone says nothing;
+* nodes are found by their report descriptor in sysfs, so that looking opens no device;
+* a connection drops packets of other programs' channels, and gives up on a key that is silent for
+  two seconds or that ignores being cancelled: no thread waits for ever.
+"""
+
+import errno
+import logging
+import os
+import select
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from fido2.hid import CtapHidDevice, base, linux
+
+from stepupd.devices.plugged import Plugged
+
+SYSFS = Path("/sys/class/hidraw")
+DEV = Path("/dev")
+
+QUIET_LIMIT = 2.0
+"""Seconds of silence after which a key is given up: a live one speaks every 100 ms (CTAP 2.1,
+section 11.2.9.1.5)."""
+
+_INIT = 0x86
+_CANCEL = 0x91
+_CHANNEL = slice(0, 4)
+_NONCE = slice(7, 15)
+
+_log = logging.getLogger(__name__)
+
+
+class BoundedConnection(linux.LinuxCtapHidConnection):
+    """A hidraw connection for one channel, bounded in time. Raises OSError."""
+
+    def __init__(self, descriptor: base.HidDescriptor) -> None:
+        super().__init__(descriptor)  # type: ignore[no-untyped-call]
+        self._poll = select.poll()
+        self._poll.register(self.handle, select.POLLIN)
+        self._channel = self._nonce = b""
+        self._gives_up = float("inf")
+
+    def write_packet(self, data: bytes) -> None:
+        """Send a packet, and remember whose answer to wait for."""
+        self._channel = data[_CHANNEL]
+        if data[4] == _INIT:
+            self._nonce = data[_NONCE]
+        if data[4] == _CANCEL:
+            self._gives_up = min(self._gives_up, monotonic() + QUIET_LIMIT)
+        super().write_packet(data)  # type: ignore[no-untyped-call]
+
+    def read_packet(self) -> bytes:
+        """Return the next packet that is meant for us."""
+        end = min(monotonic() + QUIET_LIMIT, self._gives_up)
+        while (left := end - monotonic()) > 0 and self._poll.poll(left * 1000):
+            packet: bytes = super().read_packet()  # type: ignore[no-untyped-call]
+            if not packet:
+                raise OSError(errno.ENODEV, "the key is gone")
+            if self._is_ours(packet):
+                return packet
+        raise TimeoutError(errno.ETIMEDOUT, "the key is silent")
+
+    def _is_ours(self, packet: bytes) -> bool:
+        # INIT is answered on the broadcast channel, where every program hears every answer.
+        is_init = len(packet) > _NONCE.stop and packet[4] == _INIT
+        return packet[_CHANNEL] == self._channel and (not is_init or packet[_NONCE] == self._nonce)
+
+
+@dataclass(frozen=True, slots=True)
+class HidrawKey:
+    """A FIDO2 key on a hidraw node."""
+
+    descriptor: base.HidDescriptor
+    identity: str
+    name: str
+    is_simulated: bool = False
+
+    def open(self) -> CtapHidDevice:
+        """Return a connection with a channel of its own; raises OSError or ConnectionFailure."""
+        connection = BoundedConnection(self.descriptor)
+        try:
+            self._check_identity()
+            return CtapHidDevice(self.descriptor, connection)
+        except BaseException:
+            connection.close()  # type: ignore[no-untyped-call]
+            raise
+
+    def _check_identity(self) -> None:
+        if _find_identity(Path(str(self.descriptor.path)).name) != self.identity:
+            raise OSError(errno.ENODEV, "the node belongs to another key now")
+
+
+class HidrawSource:
+    """Finds the FIDO2 keys among the hidraw nodes; remembers what it has looked at."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, HidrawKey | None] = {}
+
+    def plugged(self) -> list[Plugged]:
+        """Return the keys that are present and that we may open."""
+        try:
+            nodes = sorted(node.name for node in SYSFS.iterdir())
+        except OSError:
+            nodes = []
+        present = {_find_identity(node): node for node in nodes}
+        self._seen = {
+            identity: self._seen[identity] if identity in self._seen else _look_at(node, identity)
+            for identity, node in present.items()
+            if identity
+        }
+        return [key for key in self._seen.values() if key is not None]
+
+
+def _find_identity(node: str) -> str:
+    """Return the node's place in sysfs, with the kernel's running number of the device."""
+    try:
+        return os.path.realpath(SYSFS / node / "device", strict=True) + f" {node}"
+    except OSError:
+        return ""
+
+
+def _look_at(node: str, identity: str) -> HidrawKey | None:
+    device = SYSFS / node / "device"
+    try:
+        sizes = base.parse_report_descriptor((device / "report_descriptor").read_bytes())
+        facts = dict(
+            line.split("=", 1)
+            for line in (device / "uevent").read_text().splitlines()
+            if "=" in line
+        )
+    except (OSError, ValueError, ArithmeticError, IndexError):
+        return None
+    path = str(DEV / node)
+    if not os.access(path, os.R_OK | os.W_OK):
+        _log.warning("%s is a FIDO2 key that this daemon may not open", path)
+        return None
+    name = facts.get("HID_NAME", "FIDO2 key")
+    descriptor = base.HidDescriptor(path, 0, 0, *sizes, name, facts.get("HID_UNIQ"))
+    return HidrawKey(descriptor, identity, name)

@@ -1,0 +1,1 @@
+"""ASKS the operating system: peer, session, clocks, accounts, systemd."""

@@ -1,0 +1,222 @@
+"""What every door offers: step-up, and managing keys and grants.
+
+Permission comes from the table in `core.management`; where it says "proof", the proof is a
+ceremony like any other, with its own audit entry, before anything changes. Each change has an
+entry too, written first.
+"""
+
+import hashlib
+from dataclasses import replace
+
+from stepupd import __version__
+from stepupd.broker import Broker
+from stepupd.core.authentication import authenticate
+from stepupd.core.call import Result, Status, StepUpCall
+from stepupd.core.effects import Ceremony
+from stepupd.core.errors import RequestError
+from stepupd.core.management import FALLBACK_RULE, Permission, Verb, permit
+from stepupd.core.model import Answer, Caller, Credential, Grant, Level, Moment, Reason, Verdict
+from stepupd.core.record import describe_change, describe_credential
+from stepupd.core.registration import register
+from stepupd.core.snapshot import Snapshot
+from stepupd.world import Conversation
+
+_DONE = Verdict(Answer.ALLOW, Reason.PROVED)
+
+
+class Service:
+    """The calls of `docs/protocol.md`, behind any door."""
+
+    def __init__(
+        self, broker: Broker, *, mode: str, is_first_key_open: bool, is_simulated: bool
+    ) -> None:
+        self._broker = broker
+        self._world = broker.world
+        self._mode = mode
+        self._is_first_key_open = is_first_key_open
+        self._is_simulated = is_simulated
+
+    async def step_up(self, caller: Caller, call: StepUpCall, conversation: Conversation) -> Result:
+        """Answer one request for proof."""
+        return await self._broker.step_up(caller, call, conversation)
+
+    async def enroll(
+        self, caller: Caller, subject: str, name: str, conversation: Conversation
+    ) -> Result:
+        """Enrol the key that is touched, under `name`, and try it at once."""
+        check_name(name)
+        refusal = await self._clear(Verb.ENROLL, caller, subject, conversation)
+        if refusal is not None:
+            return refusal
+
+        def gather() -> Snapshot:
+            now = self._broker.gather(caller, StepUpCall(Verb.ENROLL.action, subject))
+            if any(credential.name == name for credential in now.credentials):
+                raise RequestError(
+                    f"there is a key named {name!r} already", hint="choose another name"
+                )
+            return now
+
+        def ceremony(now: Snapshot) -> Ceremony:
+            return register(now, name, _make_user_id(now))
+
+        return await self._broker.hold(gather, ceremony, conversation, kind="enrol")
+
+    async def list_credentials(self, caller: Caller, subject: str) -> tuple[Credential, ...]:
+        """Return a subject's keys."""
+        return (await self._open(Verb.LIST, caller, subject)).credentials
+
+    async def rename_credential(
+        self, caller: Caller, subject: str, which: str, name: str, conversation: Conversation
+    ) -> Result:
+        """Give the key that `which` names another name."""
+        check_name(name)
+        refusal = await self._clear(Verb.RENAME, caller, subject, conversation)
+        if refusal is not None:
+            return refusal
+        now = await self._look(Verb.RENAME, caller, subject)
+        found = find_credential(now.credentials, which)
+        entry = await self._record("rename", caller, replace(found, name=name))
+        uid = found.subject_uid
+        await self._broker.look_up(lambda: self._world.credentials.rename(uid, found.id, name))
+        return Result(_DONE, entry, credential=replace(found, name=name))
+
+    async def remove_credential(
+        self, caller: Caller, subject: str, which: str, conversation: Conversation
+    ) -> Result:
+        """Forget the key that `which` names, and every grant it earned."""
+        now = await self._look(Verb.REMOVE, caller, subject)
+        find_credential(now.credentials, which)
+        refusal = await self._clear(Verb.REMOVE, caller, subject, conversation)
+        if refusal is not None:
+            return refusal
+        found = find_credential(now.credentials, which)
+        entry = await self._record("remove", caller, found)
+        self._world.grants.revoke(credential_id=found.id)
+        uid = found.subject_uid
+        await self._broker.look_up(lambda: self._world.credentials.remove(uid, found.id))
+        return Result(_DONE, entry, credential=found)
+
+    async def list_grants(self, caller: Caller, subject: str) -> tuple[tuple[Grant, ...], Moment]:
+        """Return a subject's live grants and the moment they were read."""
+        now = await self._open(Verb.LIST_GRANTS, caller, subject)
+        return now.grants, now.now
+
+    async def revoke(self, caller: Caller, subject: str, grant_id: str) -> int:
+        """Forget one grant, or with an empty id all of the subject's; return how many."""
+        now = await self._open(Verb.REVOKE, caller, subject)
+        uid = now.request.subject.uid
+        count = self._world.grants.revoke(uid=uid, grant_id=grant_id or None)
+        entry = describe_change("revoke", caller, uid, grant=grant_id, count=count)
+        await self._world.journal.append(entry)
+        return count
+
+    async def get_status(self, caller: Caller) -> Status:
+        """Return what the daemon tells about itself."""
+        now = await self._look(Verb.LIST, caller, "")
+        return Status(
+            version=__version__,
+            mode=self._mode,
+            rp_id=self._world.rp_id,
+            policy_digest=now.policy.digest,
+            rules=len(now.policy.rules),
+            authenticators=self._world.authenticators.list_names(),
+            credentials=len(now.credentials),
+            grants=len(now.grants),
+            entries=self._world.journal.count(),
+            is_simulated=self._is_simulated,
+        )
+
+    async def _look(self, verb: Verb, caller: Caller, subject: str) -> Snapshot:
+        return await self._broker.look_up(
+            lambda: self._broker.gather(caller, StepUpCall(verb.action, subject))
+        )
+
+    async def _open(self, verb: Verb, caller: Caller, subject: str) -> Snapshot:
+        """Return the snapshot for a verb that needs no proof, or raise RequestError."""
+        now = await self._look(verb, caller, subject)
+        if self._permit(verb, now) is not Permission.GRANTED:
+            raise _not_permitted()
+        return now
+
+    async def _clear(
+        self, verb: Verb, caller: Caller, subject: str, conversation: Conversation
+    ) -> Result | None:
+        """Return None once the caller may go on, or the result that says why not."""
+        now = await self._look(verb, caller, subject)
+        match self._permit(verb, now):
+            case Permission.GRANTED:
+                return None
+            case Permission.REFUSED:
+                raise _not_permitted()
+            case Permission.PROOF:
+                result = await self._prove(verb, caller, subject, conversation)
+                return None if result.verdict.is_allow else result
+
+    async def _prove(
+        self, verb: Verb, caller: Caller, subject: str, conversation: Conversation
+    ) -> Result:
+        """Ask for a fresh touch at least; the administrator's rules may ask for more."""
+        call = StepUpCall(verb.action, subject, level=Level.TOUCH, max_age=0)
+
+        def gather() -> Snapshot:
+            now = self._broker.gather(caller, call)
+            rules = (*now.policy.rules, FALLBACK_RULE)
+            return replace(now, policy=replace(now.policy, rules=rules))
+
+        return await self._broker.hold(gather, authenticate, conversation)
+
+    def _permit(self, verb: Verb, now: Snapshot) -> Permission:
+        return permit(
+            verb,
+            now.request.caller,
+            now.request.subject.uid,
+            has_credentials=bool(now.credentials),
+            is_first_key_open=self._is_first_key_open,
+        )
+
+    async def _record(self, kind: str, caller: Caller, credential: Credential) -> int:
+        record = describe_change(
+            kind, caller, credential.subject_uid, credential=describe_credential(credential)
+        )
+        return await self._world.journal.append(record)
+
+
+MAX_NAME = 40
+ID_PREFIX = 6
+
+
+def check_name(name: str) -> None:
+    """Raise RequestError unless `name` can stand on one line of a terminal."""
+    if not (0 < len(name) <= MAX_NAME and name.isprintable() and name == name.strip()):
+        raise RequestError(
+            "a key's name has 1 to 40 printable characters", hint="for example: --name blue"
+        )
+
+
+def find_credential(credentials: tuple[Credential, ...], which: str) -> Credential:
+    """Return the one key with that name or that start of its id in hex, or raise RequestError."""
+    found = [credential for credential in credentials if credential.name == which]
+    if not found and len(which) >= ID_PREFIX:
+        found = [item for item in credentials if item.id.hex().startswith(which.lower())]
+    if len(found) != 1:
+        raise RequestError(
+            "there is no such key" if not found else "more than one key fits",
+            reason="no-such-key",
+            hint="stepup keys list shows names and ids",
+        )
+    return found[0]
+
+
+def _make_user_id(now: Snapshot) -> bytes:
+    """Return the WebAuthn user handle: opaque, and the same for all of a subject's keys here."""
+    text = f"{now.rp_id}\0{now.request.subject.uid}"
+    return hashlib.sha256(b"stepup user handle v1\0" + text.encode()).digest()
+
+
+def _not_permitted() -> RequestError:
+    return RequestError(
+        "you may not do this",
+        reason=Reason.NOT_PERMITTED.value,
+        hint="ask root, or prove yourself with a key that is enrolled already",
+    )

@@ -1,0 +1,1 @@
+"""REMEMBERS on disk: credentials, counters, grants, audit log, configuration."""

@@ -1,0 +1,190 @@
+"""Policy files: from text to a `Policy`, or to an error that says where.
+
+The law of this file: what is not plainly meant is an error, never a guess. One rule does one thing;
+an empty list is refused, for it could be read as "nobody" or as "anybody"; `max_age` and `scope`
+come together; a claimed command can only ask for more; the risk ladder only climbs.
+
+Which rule applies is decided in `core.policy`.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+from stepupd.core.errors import ConfigError
+from stepupd.core.model import Method, Requirement, Scope
+from stepupd.core.policy import Policy, Rule, RuleEffect
+from stepupd.store.durations import parse_duration
+from stepupd.store.levels import read_level
+from stepupd.store.policy_entries import Duration, OneOrMore, PolicyEntry, RiskEntry, RuleEntry
+from stepupd.store.risk_table import read_risk
+from stepupd.store.toml_files import Document
+from stepupd.store.toml_positions import Path
+
+MAX_NAME = 64
+"""A rule's name is shown to people and written to every audit entry."""
+MAX_AGE = 24 * 3600
+"""Seconds. What was proved yesterday says nothing about now."""
+ATTEMPTS = range(1, 6)
+"""A key blocks its PIN after eight wrong ones (CTAP 2.1 section 6.5.5.7); stay well below."""
+DEADLINE = (5, 120)
+"""Seconds: time to reach for the key, and no more than a login may hang."""
+
+_REQUIREMENT_KEYS = ("max_age", "scope", "methods", "attempts", "deadline")
+
+
+def make_policy(documents: tuple[Document, ...]) -> Policy:
+    """Return the policy that the files make up, in their order. Raises ConfigError."""
+    rules: list[Rule] = []
+    seen: dict[str, str] = {}
+    risk: tuple[Document, RiskEntry] | None = None
+    for document in documents:
+        entry = document.convert(PolicyEntry)
+        for index, written in enumerate(entry.rule):
+            rule = _RuleReader(document, index, written).read()
+            if rule.name in seen:
+                raise document.fault(
+                    ("rule", index, "name"),
+                    f"a rule named {rule.name!r} is in {seen[rule.name]} already",
+                )
+            seen[rule.name] = document.file
+            rules.append(rule)
+        if entry.risk is not None:
+            if risk is not None:
+                raise document.fault(("risk",), f"[risk] is in {risk[0].file} already")
+            risk = document, entry.risk
+    ladder, weights = ((), {}) if risk is None else read_risk(*risk)
+    return Policy(tuple(rules), ladder, weights, digest_documents(documents))
+
+
+def digest_documents(documents: Iterable[Document]) -> str:
+    """Return the hex SHA-256 over names and texts, each preceded by its length."""
+    whole = hashlib.sha256()
+    for document in documents:
+        for part in (document.file.encode("utf-8", "surrogateescape"), document.text.encode()):
+            whole.update(len(part).to_bytes(8, "big") + part)
+    return whole.hexdigest()
+
+
+class _RuleReader:
+    """Reads one rule; knows where it stands."""
+
+    def __init__(self, document: Document, index: int, written: RuleEntry) -> None:
+        self.document = document
+        self.at: Path = ("rule", index)
+        self.written = written
+
+    def read(self) -> Rule:
+        written = self.written
+        name = written.name
+        if not 0 < len(name) <= MAX_NAME or not name.isprintable() or name != name.strip():
+            raise self.fault("name", f"a name has 1 to {MAX_NAME} printable characters")
+        effect = self.read_effect()
+        if effect is RuleEffect.ALLOW and written.command is not None:
+            raise self.fault(
+                "command",
+                "a command is what the caller claims: it may ask for more, never for less",
+                "leave out `command`, or write `require` or `deny`",
+            )
+        return Rule(
+            name=name,
+            actions=self.read_patterns("action", written.action),
+            effect=effect,
+            requirement=self.read_requirement() if effect is RuleEffect.REQUIRE else None,
+            subjects=self.read_patterns("subject", written.subject),
+            groups=self.read_patterns("group", written.group),
+            commands=self.read_patterns("command", written.command),
+        )
+
+    def read_effect(self) -> RuleEffect:
+        written = self.written
+        for key, value in (("allow", written.allow), ("deny", written.deny)):
+            if value is False:
+                raise self.fault(key, f"{key} is true, or left out")
+        given = [
+            effect
+            for effect, value in (
+                (RuleEffect.ALLOW, written.allow),
+                (RuleEffect.DENY, written.deny),
+                (RuleEffect.REQUIRE, written.require),
+            )
+            if value is not None
+        ]
+        if len(given) != 1:
+            raise self.fault("", "a rule has exactly one of `allow`, `deny` and `require`")
+        if given[0] is not RuleEffect.REQUIRE:
+            for key in _REQUIREMENT_KEYS:
+                if getattr(written, key) is not None:
+                    raise self.fault(key, f"{key} belongs to a rule with `require`")
+        return given[0]
+
+    def read_requirement(self) -> Requirement:
+        written = self.written
+        level = read_level(self.document, (*self.at, "require"), written.require or "")
+        max_age = self.read_seconds("max_age", written.max_age, 0, 0, MAX_AGE)
+        deadline = self.read_seconds("deadline", written.deadline, 30, *DEADLINE)
+        attempts = 3 if written.attempts is None else written.attempts
+        if attempts not in ATTEMPTS:
+            raise self.fault("attempts", f"from {ATTEMPTS[0]} to {ATTEMPTS[-1]}")
+        return Requirement(
+            level=level,
+            max_age=max_age,
+            scope=self.read_scope(max_age),
+            methods=self.read_methods(),
+            attempts=attempts,
+            deadline=deadline,
+        )
+
+    def read_scope(self, max_age: float) -> Scope:
+        words = [scope.value for scope in Scope]
+        written = self.written.scope
+        if written is not None and written not in words:
+            raise self.fault("scope", f"{written!r} is none of {', '.join(words)}")
+        scope = Scope(written or Scope.REQUEST)
+        if (scope is Scope.REQUEST) != (max_age == 0):
+            raise self.fault(
+                "max_age" if max_age else "scope",
+                "max_age says for how long a success counts, scope how widely: give both",
+                'such as max_age = "10m", scope = "session"',
+            )
+        return scope
+
+    def read_methods(self) -> frozenset[Method]:
+        written = self.written.methods
+        if written is None:
+            return frozenset(Method)
+        if not written:
+            raise self.fault("methods", "the list is empty: no method would ever do")
+        words = [method.value for method in Method]
+        for index, word in enumerate(written):
+            if word not in words:
+                raise self.document.fault(
+                    (*self.at, "methods", index), f"{word!r} is none of {', '.join(words)}"
+                )
+        return frozenset(Method(word) for word in written)
+
+    def read_patterns(self, key: str, written: OneOrMore | None) -> tuple[str, ...]:
+        if written is None:
+            return ()
+        patterns = (written,) if isinstance(written, str) else written
+        if not patterns:
+            raise self.fault(key, "the list is empty", f"leave out `{key}` to match any")
+        if not all(patterns):
+            raise self.fault(key, "an empty pattern matches nothing")
+        return patterns
+
+    def read_seconds(
+        self, key: str, written: Duration | None, default: float, least: float, most: float
+    ) -> float:
+        if written is None:
+            return default
+        seconds = parse_duration(written)
+        if seconds is None or not least <= seconds <= most:
+            raise self.fault(
+                key,
+                f"{written!r} is no duration from {least:g} to {most:g} seconds",
+                'write a number of seconds, or "30s", "10m", "1h"',
+            )
+        return seconds
+
+    def fault(self, key: str, message: str, hint: str = "") -> ConfigError:
+        return self.document.fault((*self.at, key) if key else self.at, message, hint)

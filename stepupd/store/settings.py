@@ -1,0 +1,134 @@
+"""`stepupd.toml`: the daemon's own settings.
+
+The law of this file: leaving a key out is always the stricter choice. Nobody but root may name
+other subjects, unless listed; no attestation root means that no key counts as attested.
+"""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from stepupd.core.errors import ConfigError
+from stepupd.store.file_checks import read_trusted_file
+from stepupd.store.identity import is_rp_id
+from stepupd.store.toml_files import MAX_FILE_SIZE, Document, Entry
+
+_OVERFLOW_UID = 65534
+"""What the kernel shows for a user it cannot map: it may be anybody."""
+_MAX_UID = 2**32 - 2
+_MAX_LIMIT = 1000
+"""Every request holds a connection, and a service gets 1024 descriptors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much the daemon takes on at once."""
+
+    requests: int = 64
+    """Requests that wait or are served, of everybody."""
+    requests_per_uid: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `stepupd.toml` says."""
+
+    rp_id: str | None = None
+    """The relying party's name to fix at the first start."""
+    trusted_uids: frozenset[int] = frozenset()
+    """Besides root, who may name other subjects."""
+    trusted_groups: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+    attestation_roots: tuple[bytes, ...] = ()
+    """DER certificates."""
+
+
+class CallersEntry(Entry, frozen=True):
+    """`[callers]`."""
+
+    may_name_others: tuple[int | str, ...] = ()
+
+
+class LimitsEntry(Entry, frozen=True):
+    """`[limits]`."""
+
+    requests: int | None = None
+    requests_per_uid: int | None = None
+
+
+class AttestationEntry(Entry, frozen=True):
+    """`[attestation]`."""
+
+    roots: tuple[str, ...] = ()
+
+
+class SettingsEntry(Entry, frozen=True):
+    """The whole file."""
+
+    rp_id: str | None = None
+    callers: CallersEntry = CallersEntry()
+    limits: LimitsEntry = LimitsEntry()
+    attestation: AttestationEntry = AttestationEntry()
+
+
+def read_settings(document: Document) -> Settings:
+    """Return the settings a document holds. Raises ConfigError."""
+    written = document.convert(SettingsEntry)
+    if written.rp_id is not None and not is_rp_id(written.rp_id):
+        raise document.fault(("rp_id",), f"{written.rp_id!r} is no lower-case domain name")
+    uids, groups = _read_callers(document, written.callers)
+    return Settings(
+        rp_id=written.rp_id,
+        trusted_uids=uids,
+        trusted_groups=groups,
+        limits=_read_limits(document, written.limits),
+        attestation_roots=_read_roots(document, written.attestation),
+    )
+
+
+def _read_callers(
+    document: Document, written: CallersEntry
+) -> tuple[frozenset[int], frozenset[str]]:
+    for index, who in enumerate(written.may_name_others):
+        at = ("callers", "may_name_others", index)
+        if isinstance(who, str):
+            if not who or who.isdecimal():
+                raise document.fault(at, f"{who!r} is no group name", "write a uid without quotes")
+        elif not 0 <= who <= _MAX_UID or who == _OVERFLOW_UID:
+            raise document.fault(at, f"{who} is nobody's uid")
+    listed = written.may_name_others
+    return (
+        frozenset(who for who in listed if isinstance(who, int)),
+        frozenset(who for who in listed if isinstance(who, str)),
+    )
+
+
+def _read_limits(document: Document, written: LimitsEntry) -> Limits:
+    given = {}
+    for limit in fields(Limits):
+        value = getattr(written, limit.name)
+        if value is None:
+            continue
+        if not 1 <= value <= _MAX_LIMIT:
+            raise document.fault(("limits", limit.name), f"a limit is from 1 to {_MAX_LIMIT}")
+        given[limit.name] = value
+    return Limits(**given)
+
+
+def _read_roots(document: Document, written: AttestationEntry) -> tuple[bytes, ...]:
+    roots: list[bytes] = []
+    for index, name in enumerate(written.roots):
+        at = ("attestation", "roots", index)
+        if not Path(name).is_absolute():
+            raise document.fault(at, "the path of a certificate file starts with /")
+        try:
+            content = read_trusted_file(Path(name), limit=MAX_FILE_SIZE)
+            found = x509.load_pem_x509_certificates(content)
+        except ConfigError as error:
+            raise document.fault(at, str(error), error.hint) from error
+        except (FileNotFoundError, ValueError) as error:
+            raise document.fault(at, f"{name} holds no PEM certificate") from error
+        roots.extend(certificate.public_bytes(Encoding.DER) for certificate in found)
+    return tuple(roots)

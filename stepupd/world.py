@@ -1,0 +1,119 @@
+"""What the broker needs of the world, as small Protocols; `__main__` fills them in.
+
+Everything marked "may block" is called in a worker thread, with a deadline.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from stepupd.core.effects import Notice, Reply, TroubleKind, Use
+from stepupd.core.model import Caller, Credential, Grant, Moment, Subject
+from stepupd.core.policy import Policy
+from stepupd.core.record import Record
+from stepupd.core.secret import Secret
+
+
+class Accounts(Protocol):
+    """Who exists on this machine. May block."""
+
+    def find_subject(self, name: str) -> Subject | None:
+        """Return the account of that name."""
+
+    def find_subject_by_uid(self, uid: int) -> Subject | None:
+        """Return the account of that uid."""
+
+
+class Credentials(Protocol):
+    """Enrolled keys and their counters; durable when a call returns. May block."""
+
+    def list_credentials(self, uid: int) -> tuple[Credential, ...]:
+        """Return the subject's credentials; raises InternalError rather than return too few."""
+
+    def add(self, credential: Credential) -> None:
+        """Store a new credential."""
+
+    def rename(self, uid: int, credential_id: bytes, name: str) -> None:
+        """Give a credential another name."""
+
+    def remove(self, uid: int, credential_id: bytes) -> Credential:
+        """Forget a credential."""
+
+    def record_use(
+        self, credential_id: bytes, *, sign_count: int, backed_up: bool, last_used: float
+    ) -> None:
+        """Store the counter of a checked assertion; refuses to go back."""
+
+
+class Grants(Protocol):
+    """Successes remembered until they run out, at the latest until the machine goes down."""
+
+    def list_grants(self, uid: int, now: Moment) -> tuple[Grant, ...]:
+        """Return the subject's live grants."""
+
+    def add(self, grant: Grant) -> None:
+        """Remember a grant."""
+
+    def revoke(
+        self,
+        *,
+        uid: int | None = None,
+        grant_id: str | None = None,
+        credential_id: bytes | None = None,
+    ) -> int:
+        """Forget every grant that matches all that is given; return how many."""
+
+
+class Journal(Protocol):
+    """The audit log."""
+
+    async def append(self, record: Record) -> int:
+        """Return the entry's number once the entry is durable."""
+
+    def count(self) -> int:
+        """Return how many entries there are."""
+
+
+class Authenticators(Protocol):
+    """The keys that are plugged in, one ceremony at a time."""
+
+    async def use(self, use: Use, owner_uid: int, notify: Callable[[Notice], None]) -> Reply:
+        """Run the operations side by side; cancelling the task cancels the keys.
+
+        `notify` is called, in the event loop, with what the person should know meanwhile.
+        """
+
+    def list_names(self) -> tuple[str, ...]:
+        """Return what is plugged in, by name."""
+
+
+class Conversation(Protocol):
+    """The person, through whatever door the request came in by."""
+
+    @property
+    def gone(self) -> "asyncio.Future[TroubleKind]":
+        """Done once the caller has hung up or cancelled."""
+
+    async def show(self, text: str, *, is_error: bool) -> None:
+        """Tell the person something."""
+
+    async def ask(self, text: str, *, is_hidden: bool) -> Secret | None:
+        """Ask the person; None means the person declined."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside the core, and what the administrator set."""
+
+    accounts: Accounts
+    credentials: Credentials
+    grants: Grants
+    journal: Journal
+    authenticators: Authenticators
+    read_clock: Callable[[], Moment]
+    make_nonce: Callable[[int], bytes]
+    read_policy: Callable[[], Policy]
+    may_name_others: Callable[[Caller], bool]
+    rp_id: str
+    attestation_roots: tuple[bytes, ...] = ()
