@@ -22,9 +22,6 @@ max_age = "1h"
 scope = "session"
 """
 
-TOUCH = {"touch_after_ms": 0}
-NO_TOUCH = {"touch_after_ms": None}
-
 
 class Daemon:
     """One daemon; `with` starts it and stops it. Without `keys` it looks for real ones."""
@@ -87,22 +84,21 @@ class Daemon:
         """Return a client that is not connected yet."""
         return Client(str(self.rpc_socket))
 
-    def enroll(self) -> None:
+    def enroll(self, subject: str = "") -> None:
         """Enrol the simulated key; from then on it is touched at once."""
-        self.script(TOUCH)
+        Control(self.state / "simulated" / "key.sock", 0).script(touch_after_ms=0)
         with self.client() as client:
-            client.call("Enroll", {"name": "blue"})
-
-    def script(self, behaviour: dict[str, int | None]) -> None:
-        """Tell the simulated key when it is touched."""
-        Control(self.state / "simulated" / "key.sock", 0).script(**behaviour)
+            client.call("Enroll", {"name": "blue", "subject": subject})
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.stop()
         self._directory.cleanup()

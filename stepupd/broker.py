@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from stepupd.core.authentication import authenticate
 from stepupd.core.call import Result, StepUpCall
 from stepupd.core.challenge import NONCE_SIZE
-from stepupd.core.conclude import refuse
+from stepupd.core.conclude import refuse, refuse_trouble
 from stepupd.core.effects import (
     Ask,
     Ceremony,
@@ -33,6 +33,7 @@ from stepupd.core.effects import (
     Use,
 )
 from stepupd.core.errors import InternalError, RequestError
+from stepupd.core.grants import drop_orphans
 from stepupd.core.model import Caller, Reason, StepUpRequest, Subject
 from stepupd.core.outcome import Outcome
 from stepupd.core.prompts import say_notice
@@ -85,6 +86,7 @@ class Broker:
         world = self.world
         subject = self.find_subject(caller, call.subject)
         now = world.read_clock()
+        credentials = world.credentials.list_credentials(subject.uid)
         return Snapshot(
             request=StepUpRequest(
                 subject=subject,
@@ -96,8 +98,8 @@ class Broker:
                 max_age=call.max_age,
             ),
             policy=world.read_policy(),
-            credentials=world.credentials.list_credentials(subject.uid),
-            grants=world.grants.list_grants(subject.uid, now),
+            credentials=credentials,
+            grants=drop_orphans(world.grants.list_grants(subject.uid, now), credentials),
             now=now,
             nonce=world.make_nonce(NONCE_SIZE),
             rp_id=world.rp_id,
@@ -120,8 +122,10 @@ class Broker:
 
     async def look_up(self, read: Callable[[], _T]) -> _T:
         """Run something that may block in a worker thread, with a deadline."""
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.wait_for(asyncio.to_thread(read), LOOKUP_DEADLINE)
+            async with asyncio.timeout(LOOKUP_DEADLINE):
+                return await loop.run_in_executor(None, read)
         except TimeoutError as error:
             raise InternalError("accounts or store did not answer in time") from error
 
@@ -141,7 +145,9 @@ class Broker:
                 effect = ceremony.send(reply)
         except StopIteration as stop:
             outcome: Outcome = stop.value
-            return refuse(Reason.CALLER_GONE) if conversation.gone.done() else outcome
+            if outcome.verdict.is_allow and conversation.gone.done():
+                return refuse_trouble(Trouble(conversation.gone.result()), outcome.decision)
+            return outcome
         except Exception:  # noqa: BLE001 - whatever failed in us, the answer is no
             _log.exception("a ceremony failed")
             return refuse(Reason.INTERNAL)
@@ -179,12 +185,15 @@ class Broker:
         left = max(0.0, effect.deadline - self.world.read_clock().boot) + GRACE
         gone = conversation.gone
         both: tuple[asyncio.Future[Any], ...] = (task, gone)
-        await asyncio.wait(both, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait(both, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            is_late = not task.done()
+        finally:
+            if not task.done():
+                await _stop(task)
         if gone.done():
-            await _stop(task)
             return Trouble(gone.result())
-        if not task.done():
-            await _stop(task)
+        if is_late:
             return Trouble(TroubleKind.TIMEOUT)
         try:
             return task.result()

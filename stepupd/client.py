@@ -4,7 +4,7 @@ Ask for a touch before something dangerous:
 
     from stepupd.client import Client
     with Client() as daemon:
-        answer = daemon.step_up("deploy:production", command=["deploy", "v2"], on_show=print)
+        answer = daemon.step_up("deploy:production", on_show=lambda text, _: print(text))
     if not answer.is_allowed:
         raise SystemExit(answer.text)
 
@@ -20,10 +20,17 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+
 SYSTEM_SOCKET = "/run/stepupd/stepupd.sock"
 SERVICE_ACCOUNT = "stepupd"
 
 _LINE_MAX = 1024 * 1024
+_LOOK = 1.0
+"""Seconds that one system call may block. A Ctrl-C that comes after Python's last look for signals
+and before the call is only noticed once the call returns."""
 _UCRED = struct.Struct("iII")
 
 Fields = dict[str, object]
@@ -114,7 +121,7 @@ class Client:
         if self._sock is not None:
             return
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(self._timeout)
+        sock.settimeout(_LOOK)
         try:
             sock.connect(self.path)
             _check_listener(sock, self.path)
@@ -123,7 +130,7 @@ class Client:
             raise DaemonUnreachable(
                 f"cannot reach stepupd at {self.path}: {error.strerror or error}",
                 reason="unreachable",
-                hint="Is it running? Try: systemctl status stepupd, or: stepup doctor",
+                hint="Is it running? See: systemctl status stepupd",
             ) from error
         except DaemonUnreachable:
             sock.close()
@@ -159,6 +166,24 @@ class Client:
         except BaseException:
             self.close()
             raise
+
+    def resume(
+        self,
+        connected: "_socket.socket",
+        received: bytes,
+        on_show: OnShow | None = None,
+        on_ask: OnAsk | None = None,
+    ) -> Fields:
+        """Go on with a request of id 1 that was sent on a connection made without this class.
+
+        `received` is what came on it so far. Raises as `call` does.
+        """
+        self.close()
+        self._sock = socket.socket(fileno=connected.detach())
+        self._sock.settimeout(_LOOK)
+        self._buffer += received
+        self._last_id = 1
+        return self._wait(1, on_show, on_ask)
 
     def step_up(  # noqa: PLR0913 - all but the action have defaults
         self,
@@ -217,9 +242,15 @@ class Client:
         self._send(reply)
 
     def _receive(self) -> Fields:
+        silence = 0.0
         while b"\n" not in self._buffer:
             try:
                 chunk = self._socket().recv(65536)
+            except TimeoutError as error:
+                silence += _LOOK
+                if self._timeout is not None and silence >= self._timeout:
+                    raise _broken(self.path) from error
+                continue
             except OSError as error:
                 raise _broken(self.path) from error
             if not chunk or len(self._buffer) > _LINE_MAX:

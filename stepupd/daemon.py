@@ -1,9 +1,9 @@
 """The daemon put together: every object is made here, once, and closed here."""
 
 import asyncio
+import gc
 import logging
 import os
-import secrets
 import signal
 import socket
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from stepupd.broker import Broker
 from stepupd.core.errors import StepUpError
 from stepupd.core.model import Caller, Door
 from stepupd.core.policy import Policy
-from stepupd.core.record import describe_change
+from stepupd.core.record import describe_change, describe_known_key
 from stepupd.devices.key_ring import KeyRing
 from stepupd.devices.plugged import Source
 from stepupd.host import accounts, clock, systemd
@@ -73,7 +73,12 @@ class Daemon:
         master = load_master_key(
             places.master_key, credentials_directory=_find_credentials_directory()
         )
-        self._credentials = CredentialStore(places.database, derive_key(master, Purpose.STORE_MAC))
+        # Where there is a log there was a store: a missing one is a loss, not a first start.
+        self._credentials = CredentialStore(
+            places.database,
+            derive_key(master, Purpose.STORE_MAC),
+            minimum_epoch=int(places.audit_log.exists()),
+        )
         rp_id = fix_rp_id(
             self._credentials, configured=self._settings.rp_id, hostname=socket.gethostname()
         )
@@ -89,7 +94,7 @@ class Daemon:
             journal=self._journal,
             authenticators=KeyRing(mode.sources, lambda: clock.read_clock().boot),
             read_clock=clock.read_clock,
-            make_nonce=secrets.token_bytes,
+            make_nonce=os.urandom,
             read_policy=lambda: self._policy,
             may_name_others=self._may_name_others,
             rp_id=rp_id,
@@ -104,11 +109,14 @@ class Daemon:
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
-            await self._journal.append(self._describe("start"))
+            await self._begin_log()
             async with AsyncExitStack() as doors:
                 for listener in self._open_doors():
                     listener.start()
                     doors.push_async_callback(listener.close)
+                # What lives now lives on; to search it for garbage again takes milliseconds.
+                gc.collect()
+                gc.freeze()
                 systemd.notify("READY=1")
                 self._feed_watchdog()
                 _log.info("ready: %s mode, %d rules", self._mode.word, len(self._policy.rules))
@@ -117,6 +125,13 @@ class Daemon:
             await self._journal.append(self._describe("stop"))
         finally:
             self.close()
+
+    async def _begin_log(self) -> None:
+        """Record the start; a new log first learns the keys that were enrolled before it."""
+        if self._journal.count() == 0:
+            for credential in self._credentials.list_all():
+                await self._journal.append(describe_known_key(OWN, credential))
+        await self._journal.append(self._describe("start"))
 
     def close(self) -> None:
         """Let go of the stores."""

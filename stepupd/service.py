@@ -16,7 +16,7 @@ from stepupd.core.effects import Ceremony
 from stepupd.core.errors import RequestError
 from stepupd.core.management import FALLBACK_RULE, Permission, Verb, permit
 from stepupd.core.model import Answer, Caller, Credential, Grant, Level, Moment, Reason, Verdict
-from stepupd.core.record import describe_change, describe_credential
+from stepupd.core.record import describe_change, describe_credential, encode_bytes
 from stepupd.core.registration import register
 from stepupd.core.snapshot import Snapshot
 from stepupd.world import Conversation
@@ -106,10 +106,8 @@ class Service:
         """Forget one grant, or with an empty id all of the subject's; return how many."""
         now = await self._open(Verb.REVOKE, caller, subject)
         uid = now.request.subject.uid
-        count = self._world.grants.revoke(uid=uid, grant_id=grant_id or None)
-        entry = describe_change("revoke", caller, uid, grant=grant_id, count=count)
-        await self._world.journal.append(entry)
-        return count
+        await self._world.journal.append(describe_change("revoke", caller, uid, grant=grant_id))
+        return self._world.grants.revoke(uid=uid, grant_id=grant_id or None)
 
     async def get_status(self, caller: Caller) -> Status:
         """Return what the daemon tells about itself."""
@@ -195,8 +193,11 @@ def check_name(name: str) -> None:
 
 
 def find_credential(credentials: tuple[Credential, ...], which: str) -> Credential:
-    """Return the one key with that name or that start of its id in hex, or raise RequestError."""
-    found = [credential for credential in credentials if credential.name == which]
+    """Return the one key with that name, that id, or that start of its id in hex.
+
+    Raises RequestError where none fits, or more than one.
+    """
+    found = [item for item in credentials if which in {item.name, encode_bytes(item.id)}]
     if not found and len(which) >= ID_PREFIX:
         found = [item for item in credentials if item.id.hex().startswith(which.lower())]
     if len(found) != 1:

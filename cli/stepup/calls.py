@@ -1,7 +1,6 @@
 """One call to the daemon, with the person at the terminal answering its questions."""
 
 import json
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -43,10 +42,11 @@ def call(context: typer.Context, method: str, params: Mapping[str, object]) -> A
     """Return the daemon's answer; raises ClientError."""
     _check_text(params)
     started = context.obj.take_started()
-    client = _StartedClient()
+    client = Client()
     try:
         if started is not None:
-            return client.resume(started)
+            sock, received = started
+            return client.resume(sock, received, _show, _ask)
         return client.call(method, dict(params), _show, _ask)
     finally:
         client.close()
@@ -57,15 +57,6 @@ def _check_text(params: Mapping[str, object]) -> None:
         json.dumps(params, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise refuse_usage("an argument is no UTF-8, so that nobody could be shown it") from None
-
-
-class _StartedClient(Client):
-    def resume(self, started: Started) -> Answer:
-        """Wait for the answer to a request that was sent already."""
-        sock, received = started
-        self._sock = socket.socket(fileno=sock.detach())
-        self._buffer += received
-        return self._wait(1, _show, _ask)
 
 
 def _show(text: str, is_error: bool) -> None:  # noqa: FBT001 - the client's signature

@@ -89,7 +89,10 @@ REASON_CODES: dict[str, ExitCode] = {
 ERROR_CODES: dict[str, ExitCode] = {
     "bad-request": ExitCode.USAGE,
     "no-such-key": ExitCode.USAGE,
-    "no-such-subject": ExitCode.USAGE,
+    "no-such-account": ExitCode.USAGE,
+    "bad-name": ExitCode.USAGE,
+    "name-taken": ExitCode.USAGE,
+    "unauthenticated": ExitCode.NOT_PERMITTED,
     "unreachable": ExitCode.UNREACHABLE,
     "untrusted-socket": ExitCode.UNREACHABLE,
 }

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from stepup.errors import CommandError
 from stepup.exits import ExitCode
+from stepup.waiting import wait_readable
 
 _TTY = "/dev/tty"
 _LONGEST_ANSWER = 4096
@@ -152,6 +153,7 @@ def _prepare(fd: int, *, is_hidden: bool) -> Iterator[None]:
 def _read_line(fd: int) -> bytes | None:
     line = b""
     while not line.endswith(b"\n") and len(line) < _LONGEST_ANSWER:
+        wait_readable(fd)
         piece = os.read(fd, _LONGEST_ANSWER)
         if not piece:
             break

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 over lines: bytes to messages and back (docs/protocol-jsonrpc.md).
+"""JSON-RPC 2.0 over lines: bytes to messages and back (docs/protocol.md).
 
 The law of this file: any bytes become messages or an `RpcError`, in memory bounded by one line,
 whole or one byte at a time alike. Nothing is guessed: an unknown field, a duplicate key, a float
@@ -214,4 +214,9 @@ def _check_pairs(pairs: list[tuple[str, object]]) -> None:
 
 
 def _shorten(error: BaseException) -> str:
-    return str(error)[:200]
+    text = str(error)
+    what, _, where = text.partition(" matching regex ")
+    if where:  # the pattern is for us, its place is for the caller
+        what = f"{what} of another form" + (" such as cli:deploy" if "$.action" in where else "")
+        text = what + " - at " + where.rpartition(" - at ")[2]
+    return text[:200]

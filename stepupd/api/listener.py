@@ -87,6 +87,13 @@ def adopt_socket(fd: int) -> socket.socket:
     if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM or not is_listening:
         sock.close()
         raise ConfigError("the socket passed in is no listening Unix stream socket")
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED):
+        # A caller that came before we started would send without its name, and be refused.
+        sock.close()
+        raise ConfigError(
+            "the socket passed in does not pass credentials",
+            hint="Write PassCredentials=yes into its socket unit.",
+        )
     return sock
 
 

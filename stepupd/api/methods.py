@@ -20,8 +20,8 @@ from stepupd.core.model import Claim, Level
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 _Account = Annotated[str, msgspec.Meta(max_length=256, pattern=_PRINTABLE)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
-_Which = Annotated[str, msgspec.Meta(min_length=1, max_length=1400, pattern=_PRINTABLE)]
-"""A name, or an id: credential ids have up to 1023 bytes (WebAuthn section 4), base64url."""
+_Which = Annotated[str, msgspec.Meta(min_length=1, max_length=2046, pattern=_PRINTABLE)]
+"""A name, or the start of an id in hex: ids have up to 1023 bytes (WebAuthn section 4)."""
 _Action = Annotated[
     str,
     msgspec.Meta(max_length=128, pattern=r"^[a-z][a-z0-9-]*:[A-Za-z0-9._/@:-]+\Z"),

@@ -31,7 +31,7 @@ def describe_request(request: StepUpRequest, rp_id: str, now: Moment) -> bytes:
 def digest_claim(claim: Claim) -> str:
     """Return the hex SHA-256 of the claimed command, each argument ended by NUL."""
     whole = b"".join(
-        argument.encode("utf-8", "surrogateescape") + b"\0" for argument in claim.command
+        argument.encode("utf-8", "surrogatepass") + b"\0" for argument in claim.command
     )
     return hashlib.sha256(whole).hexdigest()
 

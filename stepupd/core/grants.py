@@ -3,6 +3,7 @@
 The law of this file:
 * a grant covers one subject, one action, one boot, and in `session` scope one session;
 * its age is measured on the boot clock; the requirement of today decides, not that of its birth;
+* no grant outlives the key that earned it;
 * what an ordinary caller earned never serves a root caller;
 * anything missing (no session, no age allowed) means the grant does not cover.
 """
@@ -10,7 +11,7 @@ The law of this file:
 import hashlib
 
 from stepupd.core.evidence import Evidence
-from stepupd.core.model import Grant, Moment, Requirement, Scope, Session, StepUpRequest
+from stepupd.core.model import Credential, Grant, Moment, Requirement, Scope, Session, StepUpRequest
 
 
 def find_grant(
@@ -35,6 +36,14 @@ def covers(grant: Grant, request: StepUpRequest, requirement: Requirement, now: 
         and now.boot - grant.auth_time < requirement.max_age
         and _reaches(grant, request.session, requirement.scope)
     )
+
+
+def drop_orphans(
+    grants: tuple[Grant, ...], credentials: tuple[Credential, ...]
+) -> tuple[Grant, ...]:
+    """Return the grants whose key is still enrolled: none outlives the key that earned it."""
+    enrolled = {credential.id for credential in credentials}
+    return tuple(grant for grant in grants if grant.credential_id in enrolled)
 
 
 def is_alive(grant: Grant, now: Moment) -> bool:

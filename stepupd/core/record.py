@@ -11,7 +11,15 @@ from stepupd.core.assurance import find_assurance_level, list_methods_references
 from stepupd.core.challenge import describe_request
 from stepupd.core.decision import Decision, Satisfied, StepUp
 from stepupd.core.evidence import Evidence
-from stepupd.core.model import Caller, Credential, Grant, Session, StepUpRequest
+from stepupd.core.model import (
+    Answer,
+    Caller,
+    Credential,
+    Grant,
+    Reason,
+    Session,
+    StepUpRequest,
+)
 from stepupd.core.outcome import Outcome
 from stepupd.core.snapshot import Snapshot
 
@@ -54,6 +62,18 @@ def describe_change(kind: str, caller: Caller, subject_uid: int, **fields: objec
         "subject_uid": subject_uid,
         **fields,
     }
+
+
+def describe_known_key(caller: Caller, credential: Credential) -> Record:
+    """Return the entry that carries a key over into a new log, so that it can be verified."""
+    return describe_change(
+        "enrol",
+        caller,
+        credential.subject_uid,
+        carried_over=True,
+        verdict={"answer": Answer.ALLOW.value, "reason": Reason.PROVED.value},
+        credential=describe_credential(credential),
+    )
 
 
 def describe_credential(credential: Credential) -> Record:

@@ -42,6 +42,8 @@ _KIND_OF = {
     CtapError.ERR.PIN_AUTH_BLOCKED: TroubleKind.PIN_AUTH_BLOCKED,
     CtapError.ERR.PIN_BLOCKED: TroubleKind.PIN_BLOCKED,
     CtapError.ERR.PIN_NOT_SET: TroubleKind.PIN_NOT_SET,
+    # The key insists on a verification for which it has neither a PIN nor a reader.
+    CtapError.ERR.PUAT_REQUIRED: TroubleKind.PIN_NOT_SET,
     CtapError.ERR.UV_INVALID: TroubleKind.UV_INVALID,
     CtapError.ERR.UV_BLOCKED: TroubleKind.UV_BLOCKED,
 }

@@ -26,6 +26,9 @@ QUIET_LIMIT = 2.0
 """Seconds of silence after which a key is given up: a live one speaks every 100 ms (CTAP 2.1,
 section 11.2.9.1.5)."""
 
+PACKET_SIZES = range(8, 1025)
+"""Bytes: 64 at full speed; less than 8 carries nothing, more than 1,024 no USB packet holds."""
+
 _INIT = 0x86
 _CANCEL = 0x91
 _CHANNEL = slice(0, 4)
@@ -42,15 +45,18 @@ class BoundedConnection(linux.LinuxCtapHidConnection):
         self._poll = select.poll()
         self._poll.register(self.handle, select.POLLIN)
         self._channel = self._nonce = b""
-        self._gives_up = float("inf")
+        # A channel of its own comes at once or not at all.
+        self._gives_up = monotonic() + QUIET_LIMIT
 
     def write_packet(self, data: bytes) -> None:
         """Send a packet, and remember whose answer to wait for."""
-        self._channel = data[_CHANNEL]
         if data[4] == _INIT:
             self._nonce = data[_NONCE]
-        if data[4] == _CANCEL:
+        elif data[4] == _CANCEL:
             self._gives_up = min(self._gives_up, monotonic() + QUIET_LIMIT)
+        elif data[_CHANNEL] != self._channel:
+            self._gives_up = float("inf")
+        self._channel = data[_CHANNEL]
         super().write_packet(data)  # type: ignore[no-untyped-call]
 
     def read_packet(self) -> bytes:
@@ -75,6 +81,7 @@ class HidrawKey:
     """A FIDO2 key on a hidraw node."""
 
     descriptor: base.HidDescriptor
+    node: Path
     identity: str
     name: str
     is_simulated: bool = False
@@ -90,54 +97,68 @@ class HidrawKey:
             raise
 
     def _check_identity(self) -> None:
-        if _find_identity(Path(str(self.descriptor.path)).name) != self.identity:
+        if _find_identity(self.node) != self.identity:
             raise OSError(errno.ENODEV, "the node belongs to another key now")
 
 
 class HidrawSource:
     """Finds the FIDO2 keys among the hidraw nodes; remembers what it has looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, sysfs: Path = SYSFS, dev: Path = DEV) -> None:
+        self._sysfs = sysfs
+        self._dev = dev
         self._seen: dict[str, HidrawKey | None] = {}
+        self._unopened: set[str] = set()
 
     def plugged(self) -> list[Plugged]:
         """Return the keys that are present and that we may open."""
         try:
-            nodes = sorted(node.name for node in SYSFS.iterdir())
+            nodes = sorted(self._sysfs.iterdir())
         except OSError:
             nodes = []
         present = {_find_identity(node): node for node in nodes}
         self._seen = {
-            identity: self._seen[identity] if identity in self._seen else _look_at(node, identity)
+            identity: self._seen[identity]
+            if identity in self._seen
+            else self._look_at(node, identity)
             for identity, node in present.items()
             if identity
         }
-        return [key for key in self._seen.values() if key is not None]
+        self._unopened &= self._seen.keys()
+        return [key for key in self._seen.values() if key is not None and self._may_open(key)]
+
+    def _may_open(self, key: HidrawKey) -> bool:
+        # Asked each time: udev gives access to a new node a moment after it is there.
+        if os.access(key.descriptor.path, os.R_OK | os.W_OK):
+            return True
+        if key.identity not in self._unopened:
+            self._unopened.add(key.identity)
+            _log.warning("%s is a FIDO2 key that this daemon may not open", key.descriptor.path)
+        return False
+
+    def _look_at(self, node: Path, identity: str) -> HidrawKey | None:
+        device = node / "device"
+        try:
+            sizes = base.parse_report_descriptor((device / "report_descriptor").read_bytes())
+            facts = dict(
+                line.split("=", 1)
+                for line in (device / "uevent").read_text("utf-8", "replace").splitlines()
+                if "=" in line
+            )
+        except (OSError, ValueError, ArithmeticError, IndexError):
+            return None
+        path = str(self._dev / node.name)
+        if not all(size in PACKET_SIZES for size in sizes):
+            _log.warning("%s claims packets of %s bytes: no FIDO2 key has those", path, sizes)
+            return None
+        name = facts.get("HID_NAME", "FIDO2 key")
+        descriptor = base.HidDescriptor(path, 0, 0, *sizes, name, facts.get("HID_UNIQ"))
+        return HidrawKey(descriptor, node, identity, name)
 
 
-def _find_identity(node: str) -> str:
+def _find_identity(node: Path) -> str:
     """Return the node's place in sysfs, with the kernel's running number of the device."""
     try:
-        return os.path.realpath(SYSFS / node / "device", strict=True) + f" {node}"
+        return os.path.realpath(node / "device", strict=True) + f" {node.name}"
     except OSError:
         return ""
-
-
-def _look_at(node: str, identity: str) -> HidrawKey | None:
-    device = SYSFS / node / "device"
-    try:
-        sizes = base.parse_report_descriptor((device / "report_descriptor").read_bytes())
-        facts = dict(
-            line.split("=", 1)
-            for line in (device / "uevent").read_text().splitlines()
-            if "=" in line
-        )
-    except (OSError, ValueError, ArithmeticError, IndexError):
-        return None
-    path = str(DEV / node)
-    if not os.access(path, os.R_OK | os.W_OK):
-        _log.warning("%s is a FIDO2 key that this daemon may not open", path)
-        return None
-    name = facts.get("HID_NAME", "FIDO2 key")
-    descriptor = base.HidDescriptor(path, 0, 0, *sizes, name, facts.get("HID_UNIQ"))
-    return HidrawKey(descriptor, identity, name)

@@ -7,6 +7,7 @@ when other keys are plugged in, so that no PIN goes to the wrong one.
 
 import hashlib
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
 
@@ -25,11 +26,21 @@ from stepupd.core.effects import (
 )
 from stepupd.core.errors import AuthenticatorError
 from stepupd.devices import ctap
+from stepupd.devices.link import StoppableDevice
 from stepupd.devices.plugged import Plugged
 from stepupd.devices.verification import Permission, Verification, verify_person
 
 _LIST_LENGTH = 8
 """Credentials per command: what common keys take, and within the 1,024 bytes all of them take."""
+
+_CANNOT_SAY = frozenset(
+    {
+        CtapError.ERR.PUAT_REQUIRED,
+        CtapError.ERR.UNSUPPORTED_OPTION,
+        CtapError.ERR.INVALID_OPTION,
+    }
+)
+"""Statuses of keys that do not tell without a touch or a PIN what they hold."""
 
 Answer = Asserted | Registered | PinNeeded | Trouble
 
@@ -55,16 +66,13 @@ def operate(
 ) -> Answer:
     """Open a key, run one operation, close it. Never raises."""
     try:
-        device = plugged.open()
+        with closing(StoppableDevice(plugged.open(), stop)) as device:
+            key = Key(device, plugged, stop, on_wait, is_alone)
+            if isinstance(operation, AssertFido2):
+                return sign(key, operation)
+            return make(key, operation)
     except Exception as error:  # noqa: BLE001 - the boundary: all of it gets a name
         return ctap.explain(error, plugged.identity)
-    try:
-        key = Key(device, plugged, stop, on_wait, is_alone)
-        return sign(key, operation) if isinstance(operation, AssertFido2) else make(key, operation)
-    except Exception as error:  # noqa: BLE001 - as above
-        return ctap.explain(error, plugged.identity)
-    finally:
-        device.close()
 
 
 def sign(key: Key, operation: AssertFido2) -> Answer:
@@ -86,11 +94,13 @@ def _sign(
 ) -> Answer:
     fields = _assertion_fields(operation.rp_id, digest, allow)
     if is_uv:
+        if operation.pin is None and not _holds_any(key, operation.rp_id, allow):
+            return Trouble(TroubleKind.NO_CREDENTIALS, key.plugged.identity)
         verified = verify_person(
             key.device, operation, digest, Permission.GET_ASSERTION, key.stop, key.on_wait
         )
         if not isinstance(verified, Verification):
-            return _ask_for_pin(key, verified, _holds_any(key, operation.rp_id, allow))
+            return _ask_for_pin(key, verified)
         fields |= verified.as_fields(options=5, param=6, protocol=7)
     reply = ctap.run_command(key.device, ctap.GET_ASSERTION, fields, key.stop, key.on_wait)
     return Asserted(
@@ -116,13 +126,13 @@ def make(key: Key, operation: RegisterFido2) -> Answer:
         4: [{"alg": algorithm, "type": "public-key"} for algorithm in operation.algorithms],
     }
     if operation.exclude:
-        fields[5] = _describe(operation.exclude[:_LIST_LENGTH])
+        fields[5] = _describe(_choose_exclusion(key, operation))
     if operation.pin is not None or _must_verify_to_make(key):
         verified = verify_person(
             key.device, operation, digest, Permission.MAKE_CREDENTIAL, key.stop, key.on_wait
         )
         if not isinstance(verified, Verification):
-            return _ask_for_pin(key, verified, holds=True)
+            return _ask_for_pin(key, verified)
         fields |= verified.as_fields(options=7, param=8, protocol=9)
     reply = ctap.run_command(key.device, ctap.MAKE_CREDENTIAL, fields, key.stop, key.on_wait)
     attestation: ctap.Fields = {
@@ -155,13 +165,24 @@ def _holds_any(key: Key, rp_id: str, allow: tuple[bytes, ...]) -> bool:
     try:
         ctap.run_command(key.device, ctap.GET_ASSERTION, fields, key.stop)
     except CtapError as error:
-        return error.code == CtapError.ERR.PUAT_REQUIRED
+        if error.code in _CANNOT_SAY:
+            return True
+        if error.code in (CtapError.ERR.NO_CREDENTIALS, CtapError.ERR.INVALID_CREDENTIAL):
+            return False
+        raise
     return True
 
 
-def _ask_for_pin(key: Key, retries: int, holds: bool) -> Answer:  # noqa: FBT001 - named in each call
-    if not holds:
-        return Trouble(TroubleKind.NO_CREDENTIALS, key.plugged.identity)
+def _choose_exclusion(key: Key, operation: RegisterFido2) -> tuple[bytes, ...]:
+    """Return credentials that fit one command, those that this key knows before all others."""
+    first, *others = _split(operation.exclude)
+    for part in others:
+        if _holds_any(key, operation.rp_id, part):
+            return part
+    return first
+
+
+def _ask_for_pin(key: Key, retries: int) -> Answer:
     if not key.is_alone:
         ctap.run_command(key.device, ctap.SELECTION, {}, key.stop, key.on_wait)
     return PinNeeded(key.plugged.identity, key.plugged.name, retries)

@@ -24,7 +24,8 @@ class KeyRing:
             notify(Notice.QUEUED)
         try:
             left = max(0.0, use.deadline - self._read_boot_clock())
-            await asyncio.wait_for(self._turns.take(owner_uid), left)
+            async with asyncio.timeout(left):
+                await self._turns.take(owner_uid)
         except TimeoutError:
             return Trouble(TroubleKind.BUSY)
         race = Race(use, self.find_keys, notify, self._read_boot_clock)

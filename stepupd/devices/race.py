@@ -10,7 +10,8 @@ One thread per key, because a key's link blocks. Everything else happens in the 
 
 import asyncio
 from collections.abc import Callable, Iterable
-from threading import Event, Thread
+from contextlib import suppress
+from threading import Thread
 from typing import NamedTuple
 
 from stepupd.core.effects import (
@@ -23,6 +24,7 @@ from stepupd.core.effects import (
     Use,
 )
 from stepupd.devices.key import operate
+from stepupd.devices.link import Stop
 from stepupd.devices.plugged import Plugged
 
 RESCAN = 0.2
@@ -34,16 +36,30 @@ CLOSING = 5.0
 Answer = Asserted | Registered | PinNeeded | Trouble
 
 _PASSES_ON = frozenset(
-    {TroubleKind.NO_CREDENTIALS, TroubleKind.UNSUPPORTED, TroubleKind.BUSY, TroubleKind.CANCELLED}
+    {
+        TroubleKind.NO_AUTHENTICATOR,
+        TroubleKind.NO_CREDENTIALS,
+        TroubleKind.UNSUPPORTED,
+        TroubleKind.BUSY,
+        TroubleKind.CANCELLED,
+    }
 )
 """Troubles of one key that leave room for another, also one that is not plugged in yet."""
 
-_LEAVES_OTHERS = _PASSES_ON | {TroubleKind.GONE, TroubleKind.SILENT, TroubleKind.GARBLED}
+_LEAVES_OTHERS = _PASSES_ON | {
+    TroubleKind.GONE,
+    TroubleKind.SILENT,
+    TroubleKind.GARBLED,
+    TroubleKind.TIMEOUT,
+    TroubleKind.PIN_NOT_SET,
+    TroubleKind.PIN_AUTH_BLOCKED,
+    TroubleKind.UV_BLOCKED,
+}
 """Troubles that end the race only when no other key is left running."""
 
 
 class _Runner(NamedTuple):
-    stop: Event
+    stop: Stop
     plugged: Plugged
 
 
@@ -65,22 +81,28 @@ class Race:
         self._answers: asyncio.Queue[tuple[str, Answer]] = asyncio.Queue()
         self._running: dict[str, _Runner] = {}
         self._met: set[str] = set()
-        self._last = TroubleKind.NO_AUTHENTICATOR
+        self._blinked: set[str] = set()
+        self._trouble = Trouble(TroubleKind.NO_AUTHENTICATOR)
 
     async def run(self) -> Answer:
         """Return the winner's answer, or at the deadline the trouble that best says why not."""
         while True:
-            self._start_new_keys()
+            present = list(self._find_keys())
+            self._start_new_keys(present)
+            if self._has_lost_the_chosen_key(present):
+                return Trouble(TroubleKind.GONE, self._wanted)
             left = self._use.deadline - self._read_boot_clock()
             if left <= 0:
                 return await self._run_out()
             try:
-                identity, answer = await asyncio.wait_for(self._answers.get(), min(RESCAN, left))
+                async with asyncio.timeout(min(RESCAN, left)):
+                    identity, answer = await self._answers.get()
             except TimeoutError:
                 continue
             self._running.pop(identity, None)
-            if self._is_final(answer):
-                return answer
+            final = self._judge(identity, answer)
+            if final is not None:
+                return final
 
     async def close(self) -> None:
         """Stop every key and wait, within bounds, until it has let go."""
@@ -92,52 +114,75 @@ class Race:
                     identity, answer = await self._answers.get()
                     self._running.pop(identity, None)
                     if isinstance(answer, Trouble) and answer.kind is TroubleKind.BUSY:
-                        self._last = TroubleKind.BUSY
+                        self._trouble = answer
         except TimeoutError:
             return
 
-    def _start_new_keys(self) -> None:
-        present = list(self._find_keys())
-        wanted = self._use.operations[0].authenticator
+    @property
+    def _wanted(self) -> str:
+        return self._use.operations[0].authenticator
+
+    def _has_lost_the_chosen_key(self, present: list[Plugged]) -> bool:
+        """Return whether waiting is in vain: no key comes back under the identity it had."""
+        return (
+            bool(self._wanted)
+            and not self._running
+            and self._wanted not in {plugged.identity for plugged in present}
+        )
+
+    def _start_new_keys(self, present: list[Plugged]) -> None:
         for plugged in present:
-            if plugged.identity in self._met or (wanted and plugged.identity != wanted):
+            if plugged.identity in self._met or self._wanted not in ("", plugged.identity):
                 continue
             self._met.add(plugged.identity)
-            self._start(plugged, is_alone=len(present) == 1 or bool(wanted))
+            self._start(plugged, is_alone=len(present) == 1 or bool(self._wanted))
         if not present:
             self._notify(Notice.INSERT)
 
     def _start(self, plugged: Plugged, *, is_alone: bool) -> None:
-        stop = Event()
         operation = self._use.operations[0]
 
+        def on_busy() -> None:
+            self._call_in_loop(self._notify_of, stop, Notice.BUSY, plugged)
+
         def on_wait() -> None:
-            self._loop.call_soon_threadsafe(self._notify_touch, stop)
+            self._call_in_loop(self._notify_of, stop, Notice.TOUCH, plugged)
 
         def work() -> None:
             answer = operate(plugged, operation, stop, on_wait, is_alone=is_alone)
-            self._loop.call_soon_threadsafe(self._answers.put_nowait, (plugged.identity, answer))
+            self._call_in_loop(self._answers.put_nowait, (plugged.identity, answer))
 
+        stop = Stop(on_busy)
         self._running[plugged.identity] = _Runner(stop, plugged)
         Thread(target=work, name=f"key {plugged.name}", daemon=True).start()
 
-    def _notify_touch(self, stop: Event) -> None:
-        if not stop.is_set():
-            self._notify(Notice.TOUCH)
+    def _call_in_loop(self, told: Callable[..., None], *arguments: object) -> None:
+        # A loop that is closed has nobody left to tell: the daemon stops.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(told, *arguments)
 
-    def _is_final(self, answer: Answer) -> bool:
+    def _notify_of(self, stop: Stop, notice: Notice, plugged: Plugged) -> None:
+        if stop.is_set():
+            return
+        if notice is Notice.TOUCH:
+            self._blinked.add(plugged.identity)
+        self._notify(notice)
+
+    def _judge(self, identity: str, answer: Answer) -> Answer | None:
+        """Return what ends the race; None while another key may still do better."""
         if not isinstance(answer, Trouble) or answer.kind not in _LEAVES_OTHERS:
-            return True
-        self._last = answer.kind
-        if answer.kind is TroubleKind.NO_CREDENTIALS:
+            return answer
+        if self._trouble.kind in _PASSES_ON or answer.kind not in _PASSES_ON:
+            self._trouble = answer
+        # Somebody touched it, or it is all there is; else it just sits beside the right one.
+        is_tried = identity in self._blinked or not self._running
+        if answer.kind is TroubleKind.NO_CREDENTIALS and is_tried:
             self._notify(Notice.WRONG_KEY)
-        if answer.kind is TroubleKind.BUSY:
-            self._notify(Notice.BUSY)
-        return not self._running and answer.kind not in _PASSES_ON
+        return None if self._running or self._trouble.kind in _PASSES_ON else self._trouble
 
     async def _run_out(self) -> Trouble:
         """Say why nobody answered: keys tell only when stopped that they were busy all along."""
         if self._running:
-            self._last = TroubleKind.TIMEOUT
+            self._trouble = Trouble(TroubleKind.TIMEOUT)
             await self.close()
-        return Trouble(self._last)
+        return self._trouble

@@ -72,7 +72,10 @@ def verify_person(
                 raise
     if options.get("clientPin") is not True:
         raise CtapError(CtapError.ERR.PIN_NOT_SET)
-    return int(ClientPin(client).get_pin_retries()[0])
+    retries, must_be_replugged = ClientPin(client).get_pin_retries()
+    if must_be_replugged:
+        raise CtapError(CtapError.ERR.PIN_AUTH_BLOCKED)
+    return int(retries)
 
 
 def _verify_built_in(

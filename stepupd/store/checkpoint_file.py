@@ -21,7 +21,7 @@ SLOT_SIZE = 4096
 """Bytes: one page, so that one write is one page write. Notes stay below 3,500 at any log size."""
 
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
-_HINT = "keep the file as evidence; to begin a new log on purpose, set this one aside"
+_HINT = "keep the file as evidence; to begin a new log on purpose: stepupd --set-aside-log"
 
 
 class _Slot(NamedTuple):

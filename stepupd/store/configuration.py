@@ -5,7 +5,8 @@ The law of this file: a configuration is complete or it is an error; whoever rel
 
 No policy file at the start is not an error: the daemon runs, denies everything and says so, because
 a daemon that does not start could not tell anybody why. At a reload it is one: an editor that saves
-by deleting first must not lock everybody out for that moment.
+by deleting first must not lock everybody out for that moment. Nor may `policy.d` stand alone: with
+the first file gone, what it denied would be open.
 """
 
 import logging
@@ -33,18 +34,22 @@ _MAX_FILES = 100
 
 def load_policy(directory: Path, *, is_reload: bool = False) -> Policy:
     """Return the policy of `policy.toml`, then `policy.d/*.toml` by name. Raises ConfigError."""
-    documents = []
-    for path in (directory / POLICY_FILE, *_list_folder(directory / POLICY_FOLDER)):
+    main = directory / POLICY_FILE
+    others = _list_folder(directory / POLICY_FOLDER)
+    try:
+        documents = [read_document(main)]
+    except FileNotFoundError:
+        if is_reload or others:
+            raise ConfigError(
+                "no such file", file=str(main), hint="it may be empty, but it has to be there"
+            ) from None
+        _LOG.warning("%s: no policy file: everything is denied", main)
+        documents = []
+    for path in others:
         try:
             documents.append(read_document(path))
         except FileNotFoundError:
-            if path.name != POLICY_FILE:
-                raise ConfigError("vanished while it was read", file=str(path)) from None
-    if not documents:
-        missing = str(directory / POLICY_FILE)
-        if is_reload:
-            raise ConfigError("no such file", file=missing)
-        _LOG.warning("%s: no policy file: everything is denied", missing)
+            raise ConfigError("vanished while it was read", file=str(path)) from None
     return make_policy(tuple(documents))
 
 

@@ -59,6 +59,11 @@ class CredentialStore:
         self._check_fault()
         return self._by_uid.get(uid, ())
 
+    def list_all(self) -> tuple[Credential, ...]:
+        """Return every credential there is. Raises InternalError."""
+        self._check_fault()
+        return tuple(self._by_id.values())
+
     def find(self, credential_id: bytes) -> Credential | None:
         """Return the credential of that id, whoever's it is. Raises InternalError."""
         self._check_fault()

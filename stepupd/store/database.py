@@ -13,13 +13,13 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from stepupd.core.errors import InternalError
 from stepupd.store.durable_files import name_temporary
-from stepupd.store.file_checks import OTHERS_ANY, check_trusted_file, open_trusted_directory
+from stepupd.store.file_checks import OTHERS_ANY, open_trusted_directory, read_trusted_start
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +43,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 """Step N leads from version N to N + 1. Only ever appended to."""
+
+_HEADER_SIZE = 100
+_MAGIC = b"SQLite format 3\0"
+_WAL_FORMAT = b"\2\2"
+"""Bytes 18 and 19 of the header: to be written and read with a write-ahead log."""
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _UNAVAILABLE = frozenset(
@@ -83,16 +88,12 @@ def create_database(path: Path, fill: Callable[[sqlite3.Connection], None]) -> N
 def open_database(path: Path) -> sqlite3.Connection:
     """Return the one connection to a store that is whole and at the newest version.
 
-    Raises FileNotFoundError where there is none, else ConfigError, InternalError.
+    On a read-only file system it can be read only. Raises FileNotFoundError where there is none,
+    else ConfigError, InternalError.
     """
-    check_trusted_file(path, forbidden=OTHERS_ANY)
+    _check_header(read_trusted_start(path, size=_HEADER_SIZE, forbidden=OTHERS_ANY), path)
     with translate_errors(path):
-        try:
-            return _open(path, "mode=rw")
-        except sqlite3.OperationalError as error:
-            if not _is_read_only(path, error):
-                raise
-        return _open(path, "mode=ro&immutable=1")
+        return _open(path, "mode=ro&immutable=1" if _is_read_only(path) else "mode=rw")
 
 
 @contextmanager
@@ -119,34 +120,46 @@ def translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        reason = "store-corrupt"
+        code = _code_of(error)
+        reason, hint = "store-corrupt", "restore it from a backup, and keep this one as evidence"
         if code in _BUSY:
-            reason = "store-busy"
+            reason, hint = "store-busy", "another daemon uses it: stop that one first"
         elif code in _UNAVAILABLE:
-            reason = "store-unavailable"
-        raise InternalError(f"{path}: {error}", reason=reason) from error
+            reason, hint = "store-unavailable", "look at its disk: is it full, or read-only?"
+        raise InternalError(f"{path}: {error}", reason=reason, hint=hint) from error
+
+
+def _code_of(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code; errors of Python's own making have none."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
 
 
 def _build(temporary: Path, directory: int, fill: Callable[[sqlite3.Connection], None]) -> None:
     _remove(temporary)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     os.close(os.open(temporary.name, flags, 0o600, dir_fd=directory))
-    connection = _connect(temporary, "mode=rw")
-    try:
+    with closing(_connect(temporary, "mode=rw")) as connection:
+        _set_up(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         _run_migrations(connection, 0)
         fill(connection)
         connection.execute("COMMIT")
-    finally:
-        connection.close()
+
+
+def _check_header(header: bytes, path: Path) -> None:
+    """Refuse what SQLite would take for a file of another kind, and wait or write because of it."""
+    if len(header) < _HEADER_SIZE or not header.startswith(_MAGIC):
+        raise InternalError(f"{path} is not a store of stepupd", reason="store-corrupt")
+    if header[18:20] != _WAL_FORMAT:
+        raise InternalError(f"{path}: the header is damaged", reason="store-corrupt")
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     connection = _connect(path, mode)
     try:
+        _set_up(connection)
         _check_whole(connection, path)
     except BaseException:
         connection.close()
@@ -155,19 +168,21 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
+    return sqlite3.connect(
         f"file:{quote(str(path))}?{mode}",
         timeout=1,
         uri=True,
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA mmap_size = 0")
-    return connection
 
 
 def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
@@ -200,21 +215,16 @@ def _run_migrations(connection: sqlite3.Connection, version: int) -> None:
 
 
 def _expected_schema() -> set[str]:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    try:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         _run_migrations(connection, 0)
         return {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema")}
-    finally:
-        connection.close()
 
 
-def _is_read_only(path: Path, error: sqlite3.OperationalError) -> bool:
-    """Whether the file system is read-only and the database needs no log to be read."""
+def _is_read_only(path: Path) -> bool:
+    """Whether the file system takes no writes, and the database needs no log to be read."""
     log = path.with_name(path.name + "-wal")
-    return (
-        error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-        and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
-        and not (log.exists() and log.stat().st_size)
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY) and not (
+        log.exists() and log.stat().st_size
     )
 
 

@@ -46,24 +46,16 @@ def read_trusted_file(path: Path, *, limit: int, forbidden: int = OTHERS_WRITE) 
     there is no such file, ConfigError for everything that is wrong with it.
     """
     with ExitStack() as opened:
-        descriptor = _open(path, opened)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError("not a regular file", file=str(path))
-        _check(status, str(path), forbidden)
-        content = _read_all(descriptor, limit + 1)
+        content = _read_all(_open_file(path, forbidden, opened), limit + 1)
     if len(content) > limit:
         raise ConfigError(f"larger than {limit} bytes", file=str(path))
     return content
 
 
-def check_trusted_file(path: Path, *, forbidden: int = OTHERS_ANY) -> None:
-    """Raise what `read_trusted_file` raises, without reading."""
+def read_trusted_start(path: Path, *, size: int, forbidden: int = OTHERS_ANY) -> bytes:
+    """Return the first bytes of such a file, however long it is. Raises the same."""
     with ExitStack() as opened:
-        status = os.fstat(_open(path, opened))
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError("not a regular file", file=str(path))
-        _check(status, str(path), forbidden)
+        return _read_all(_open_file(path, forbidden, opened), size)
 
 
 def open_trusted_directory(path: Path) -> int:
@@ -78,6 +70,15 @@ def open_trusted_directory(path: Path) -> int:
             raise ConfigError("not a directory", file=str(path))
         _check(status, str(path), OTHERS_WRITE)
         return os.dup(descriptor)
+
+
+def _open_file(path: Path, forbidden: int, opened: ExitStack) -> int:
+    descriptor = _open(path, opened)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError("not a regular file", file=str(path))
+    _check(status, str(path), forbidden)
+    return descriptor
 
 
 def _open(path: Path, opened: ExitStack) -> int:
@@ -129,7 +130,10 @@ def _enter(name: str, parent: _Place | None, opened: ExitStack) -> _Place:
 def _read_link(name: str, here: _Place, opened: ExitStack) -> Path:
     _refuse_shared(here, name)
     descriptor = _keep(os.open(name, _LOOK, dir_fd=here.descriptor), opened)
-    _check(os.fstat(descriptor), str(Path(here.name, name)), 0)
+    status = os.fstat(descriptor)
+    if not stat.S_ISLNK(status.st_mode):
+        raise ConfigError("changed while it was read", file=str(Path(here.name, name)))
+    _check(status, str(Path(here.name, name)), 0)
     return Path(os.readlink("", dir_fd=descriptor))
 
 

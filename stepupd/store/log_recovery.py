@@ -18,7 +18,7 @@ from stepupd.core.entry import LINE_LIMIT, parse_line
 from stepupd.core.errors import ConfigError, InternalError
 from stepupd.core.merkle import hash_leaf
 
-_HINT = "keep both files as evidence; to begin a new log on purpose, set this one aside"
+_HINT = "keep both files as evidence; to begin a new log on purpose: stepupd --set-aside-log"
 
 
 @dataclass(frozen=True, slots=True)

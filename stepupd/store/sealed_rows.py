@@ -36,7 +36,11 @@ class SealedRows:
             self._connection = open_database(path)
         except FileNotFoundError:
             if not may_create:
-                raise InternalError(f"{path} is missing", reason="store-rolled-back") from None
+                raise InternalError(
+                    f"{path} is missing, and it was there before",
+                    reason="store-rolled-back",
+                    hint="restore it from a backup; without it nobody would be enrolled",
+                ) from None
             create_database(path, self._write_first_seal)
             self._connection = open_database(path)
         self._inode = path.stat().st_ino

@@ -195,10 +195,10 @@ async def test_attack_137_slow_and_silent_callers_are_cut():
 
     async def starve(client, first: bytes, more: bytes) -> None:
         await client.send(first)
-        while not client.reader.at_eof():
-            with suppress(TimeoutError, ConnectionError):
-                await asyncio.wait_for(client.reader.read(1), 0.02)
-            with suppress(ConnectionError):
+        with suppress(ConnectionError):
+            while not client.reader.at_eof():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(client.reader.read(1), 0.02)
                 await client.send(more)
 
     async with open_doors(Limits(message_seconds=0.2)) as doors, AsyncExitStack() as stack:

@@ -134,14 +134,17 @@ def prove(
     signed_rp_id=None,
     type=ClientDataType.GET,  # noqa: A002 - the specification's word
     nonce=bytes(range(32)),
+    added=b"",
+    spelling=(",", ":"),
     **changes,
 ):
     """Make a step-up that a key approved; its parts can be made to disagree."""
     digest = digest_claim(Claim(tuple(COMMAND)))
     signed = make_request() | {"command_sha256": digest, "rp_id": rp_id, "time": "1.000000"}
-    text = json.dumps(signed | changes, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(signed | changes, sort_keys=True, separators=spelling)
     client_data = make_client_data(type, commit_to(nonce, text.encode()), origin_of(rp_id))
     data = hashlib.sha256((signed_rp_id or rp_id).encode()).digest() + bytes([flags, 0, 0, 0, 9])
+    data += added
     return grant() | {
         "level": level,
         "request": make_request(**changes) | {"claim": {"command": COMMAND}},

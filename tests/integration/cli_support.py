@@ -1,5 +1,6 @@
 """A scripted daemon on a real Unix socket, and ways to run the command against it."""
 
+import io
 import json
 import os
 import socket
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from stepup import __main__ as command
 
 GRANTED = {
     "verdict": "allow",
@@ -107,6 +110,8 @@ class Daemon:
         self.hang_ups += 1
 
     def _answer(self, talk: Talk, request: dict) -> None:
+        if "method" not in request:
+            return  # an answer to a question that no script waits for
         self.calls.append((request["method"], request["params"]))
         script = self.scripts[request["method"]]
         if isinstance(script, Callable):
@@ -183,3 +188,22 @@ def run_stepup(
         start_new_session=True,
         env=make_environment(path, **environment),
     )
+
+
+Invoke = Callable[..., tuple[int, str, str]]
+"""Takes a daemon or None, and arguments; returns status, stdout and stderr."""
+
+
+def make_invoke(monkeypatch, capsys) -> Invoke:
+    """Return what runs one command line in this process, as if it had no terminal."""
+    monkeypatch.setattr("stepup.terminal._TTY", "/nonexistent/tty")
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+
+    def invoke(daemon: Daemon | None, *arguments: str) -> tuple[int, str, str]:
+        path = daemon.path if daemon else "/nonexistent/socket"
+        monkeypatch.setenv("STEPUP_SOCKET", str(path))
+        capsys.readouterr()
+        code = command._run(list(arguments))
+        return code, *capsys.readouterr()
+
+    return invoke

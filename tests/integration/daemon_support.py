@@ -58,12 +58,13 @@ class Machine:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(address))
             notify.settimeout(20)
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "stepupd", "--user", "--simulate", str(self.keys)],
-                env={**self.environment, "NOTIFY_SOCKET": str(address), **environment},
-                stdout=subprocess.DEVNULL,
-                stderr=(self.base / "stderr").open("ab"),
-            )
+            with (self.base / "stderr").open("ab") as stderr:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "stepupd", "--user", "--simulate", str(self.keys)],
+                    env={**self.environment, "NOTIFY_SOCKET": str(address), **environment},
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                )
             assert notify.recv(100) == b"READY=1", self.read_stderr()
         return self
 
@@ -88,7 +89,7 @@ class Machine:
             self.process.send_signal(number)
 
     def client(self) -> Client:
-        return Client(self.runtime / "stepupd.sock")
+        return Client(str(self.runtime / "stepupd.sock"))
 
     def key(self, number: int = 0) -> Control:
         return Control(self.state / "simulated" / "key.sock", number)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import struct
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -358,7 +357,3 @@ def read_verdict(frame: Frame | None) -> tuple[str, str]:
     assert frame is not None
     assert frame.kind is Kind.VERDICT
     return frame.payload[:1].decode(), frame.payload[1:].decode()
-
-
-def pack_ucred(pid: int, uid: int, gid: int) -> bytes:
-    return struct.pack("iII", pid, uid, gid)

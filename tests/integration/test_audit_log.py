@@ -1,6 +1,7 @@
 """The audit log on a real disk: what is acknowledged stays, what fails leaves nothing."""
 
 import asyncio
+import errno
 import os
 import resource
 import shutil
@@ -13,7 +14,9 @@ from audit_support import Site, grant
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stepupd.core.checkpoint import open_checkpoint
+from stepupd.core.entry import encode_line, encode_record
 from stepupd.core.errors import ConfigError, InternalError
+from stepupd.core.merkle import hash_leaf
 from stepupd.core.note import parse_vkey
 from stepupd.store.checkpoint_file import SLOT_SIZE
 from stepupd.store.log_opening import set_aside
@@ -209,8 +212,25 @@ def test_what_is_torn_stays_until_the_log_can_tell(site):
     before = site.log.read_bytes()
     site.open().close()
     assert site.log.read_bytes() == before
-    site.write([grant()])
-    assert [entry["kind"] for entry in site.entries()] == ["step-up", "recovered", "step-up"]
+    with site.open() as log:
+        log.append_now(grant())
+        log.append_now(grant())
+    told = [entry["kind"] for entry in site.entries()]
+    assert told == ["step-up", "recovered", "step-up", "step-up"]
+
+
+def read_slots(site):
+    content = site.checkpoint.read_bytes()
+    return {int(content[at:].split(b"\n", 2)[1]) for at in (0, SLOT_SIZE)}
+
+
+def test_the_newer_checkpoint_is_never_the_one_overwritten(site):
+    for size in (1, 3, 5):
+        with site.open() as log:
+            log.append_now(grant())
+            assert read_slots(site) == {size - 1, size}
+            log.append_now(grant())
+            assert read_slots(site) == {size, size + 1}
 
 
 def test_a_torn_checkpoint_leaves_the_one_before(site):
@@ -259,6 +279,19 @@ def add_copy_of_last(site):
     site.log.write_bytes(site.log.read_bytes() + site.lines()[-1])
 
 
+def add_after(site, seq, previous):
+    line = encode_line(seq, previous, 0.0, encode_record(grant()))
+    site.log.write_bytes(site.log.read_bytes() + line + b"\n")
+
+
+def add_with_another_number(site):
+    add_after(site, 4, hash_leaf(site.lines()[-1][:-1]))
+
+
+def add_after_another_entry(site):
+    add_after(site, 3, hash_leaf(site.lines()[0][:-1]))
+
+
 def add_endless_line(site):
     site.log.write_bytes(site.log.read_bytes() + b"x" * 1_000_000)
 
@@ -282,6 +315,8 @@ def empty_checkpoint(site):
         add_bytes_before,
         add_garbage_line,
         add_copy_of_last,
+        add_with_another_number,
+        add_after_another_entry,
         add_endless_line,
         delete_checkpoint,
         empty_checkpoint,
@@ -361,6 +396,23 @@ def test_a_checkpoint_that_cannot_be_written_takes_its_entry_back(site):
             assert site.log.read_bytes() == before
         assert log.append_now(grant()) == 1
     assert site.verify().fault is None
+
+
+def test_nothing_is_acknowledged_or_signed_for_before_the_disk_has_it(site):
+    """A sync that fails (EIO) fails the entry, and no checkpoint over it is left."""
+
+    def fail():
+        raise OSError(errno.EIO, "Input/output error")
+
+    with site.open() as log:
+        log.append_now(grant())
+        before = site.log.read_bytes(), site.checkpoint.read_bytes()
+        log._file.sync = fail
+        with pytest.raises(InternalError, match="Input/output error"):
+            log.append_now(grant())
+        assert (site.log.read_bytes(), site.checkpoint.read_bytes()) == before
+        del log._file.sync
+        assert log.append_now(grant()) == 1
 
 
 def test_a_failure_that_cannot_be_undone_ends_the_log(site):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from audit_support import Key, Site, change, enrol, grant, make_request, prove, remove
+from audit_support import ORIGIN, Key, Site, change, enrol, grant, make_request, prove, remove
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -18,9 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from core_support import make_key, make_policy, make_rule, make_snapshot
 
 from stepupd.core.authentication import ask_for_assertion, conclude_assertion
+from stepupd.core.checkpoint import open_checkpoint, sign_checkpoint
 from stepupd.core.client_data import ClientDataType
 from stepupd.core.decision import StepUp
 from stepupd.core.errors import ConfigError
+from stepupd.core.merkle import EMPTY_TREE
 from stepupd.core.model import Level, Reason, Requirement
 from stepupd.core.note import make_signer, sign_note, split_notes
 from stepupd.core.record import describe_change, describe_credential, describe_step_up
@@ -28,6 +30,7 @@ from stepupd.store.audit_prover import CHUNK
 from stepupd.store.audit_verify import verify_log
 
 BLUE, GREEN = Key("blue"), Key("green")
+ATTESTED = bytes(16) + len(BLUE.id).to_bytes(2, "big") + BLUE.id + BLUE.cose
 OTHERS_SIGNATURE = prove(BLUE, action="pam:su")["evidence"]["signature"]
 
 
@@ -156,6 +159,8 @@ def test_a_log_rewritten_from_some_line_on_is_found(whole, tmp_path):
         (prove(BLUE, flags=0x01), Reason.UV_MISSING),
         (prove(BLUE, flags=0x01, level="attested"), Reason.UV_MISSING),
         (prove(BLUE, flags=0x03), Reason.RESERVED_FLAGS),
+        (prove(BLUE, flags=0x45, added=ATTESTED), Reason.BAD_ENCODING),
+        (prove(BLUE, spelling=(", ", ": ")), Reason.BAD_ENCODING),
         (prove(BLUE, level="VERIFY"), Reason.BAD_ENCODING),
         (change(prove(BLUE), "evidence.signature", OTHERS_SIGNATURE), Reason.BAD_SIGNATURE),
         (change(prove(BLUE), "evidence.signature", ""), Reason.BAD_SIGNATURE),
@@ -269,6 +274,16 @@ def test_a_log_that_went_on_from_a_backup_is_found_by_an_anchor(site):
     assert site.verify().is_intact
     fault = site.verify(anchors=notes).fault
     assert (fault.line, fault.reason) == (2, "changed")
+
+
+def test_a_head_with_another_root_is_found_though_its_last_entry_fits(site):
+    """The root counts in its own right: it is what other tools and witnesses compare."""
+    site.write([grant(), grant(1)])
+    signer = make_signer(ORIGIN, site.key)
+    head = open_checkpoint(site.note, signer.vkey)
+    forged = replace(head, frontier=EMPTY_TREE.extend([bytes(32), head.last]))
+    fault = site.verify(checkpoint=sign_checkpoint(forged, signer)).fault
+    assert (fault.line, fault.reason) == (1, "changed")
 
 
 @pytest.mark.parametrize("note", ["", "hello\n", None])

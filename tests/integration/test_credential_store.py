@@ -1,13 +1,10 @@
 """The credential store on a real disk: what is stored is found again, whole or not at all."""
 
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -318,118 +315,3 @@ def test_a_half_made_store_is_started_anew(path):
 
     assert read_all(path) == ()
     assert [file.name for file in path.parent.iterdir()] == ["stepupd.db"]
-
-
-CHANGES = """
-import os, signal, sys
-from pathlib import Path
-from stepupd.core.model import Credential
-from stepupd.store import database
-from stepupd.store.credentials import CredentialStore
-
-connect = database._connect
-left = 0
-
-def count(statement):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def connect_and_count(path, mode):
-    connection = connect(path, mode)
-    connection.set_trace_callback(count)
-    return connection
-
-def change(path, changes):
-    store = CredentialStore(path, b"k" * 32)
-    credential = Credential(b"id", 1000, "name", "a.b", b"p", bytes(16), 1)
-    for number in range(changes):
-        if number % 3 == 0:
-            store.add(credential)
-        elif number % 3 == 1:
-            store.record_use(credential.id, sign_count=2, backed_up=False, last_used=1.0)
-        else:
-            store.remove(1000, credential.id)
-        os.write(1, b"done\\n")
-
-database._connect = connect_and_count
-for line in sys.stdin:
-    path, left, changes = line.split()
-    left = int(left)
-    child = os.fork()
-    if child == 0:
-        os.write(1, b"%d\\n" % os.getpid())
-        change(Path(path), int(changes))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    os.write(1, b"status %d\\n" % status)
-"""
-"""Changes a store in a fresh process for each line it is told, and says how far it came."""
-
-STATES = [[], [1], [2]]
-"""The sign counts of the one key that comes and goes: after 0, 1 and 2 changes of three."""
-
-
-@pytest.fixture
-def forks():
-    with subprocess.Popen(
-        [sys.executable, "-c", CHANGES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield process
-
-
-def run_until_killed(forks, path, *, last=0, kill_after=0):
-    """Return how many changes were acknowledged, and whether the process was killed."""
-    for file in path.parent.iterdir():
-        file.unlink()
-    forks.stdin.write(f"{path} {last} {1000 if kill_after else 3}\n")
-    forks.stdin.flush()
-    child = int(forks.stdout.readline())
-    done = 0
-    while (line := forks.stdout.readline()) == "done\n":
-        done += 1
-        if done == kill_after:
-            os.kill(child, signal.SIGKILL)
-    return done, line == f"status {signal.SIGKILL}\n"
-
-
-def check_after_crash(path, done):
-    """See that what was acknowledged is there, and at most the one change after it, whole."""
-    store = CredentialStore(path, KEY)
-    counts = [each.sign_count for each in store.list_credentials(1000)]
-    changes = store.epoch - 1
-    store.close()
-    assert changes in (done, done + 1)
-    assert counts == STATES[changes % 3]
-
-
-def test_killed_before_any_statement_the_store_is_old_or_new(path, forks):
-    """Each SQL statement, of the creation too, is once the last that is reached."""
-    last = 0
-    was_killed = True
-    while was_killed:
-        last += 1
-        done, was_killed = run_until_killed(forks, path, last=last)
-        check_after_crash(path, done)
-
-    assert last > 25
-
-
-def test_killed_at_any_time_the_store_is_old_or_new(path, forks):
-    """Forty processes, each killed at whatever it does after an acknowledgement."""
-    for number in range(40):
-        done, was_killed = run_until_killed(forks, path, kill_after=1 + number % 3)
-        assert was_killed
-        check_after_crash(path, done)
-
-
-def test_the_store_is_served_from_memory_when_the_disk_is_gone(path, store):
-    """A reader never waits for the disk; a change that cannot be stored is refused."""
-    store.add(make_credential())
-    moved = Path(os.fspath(path) + ".moved")
-    path.rename(moved)
-
-    assert store.list_credentials(1000) == (make_credential(),)
-    with pytest.raises(InternalError):
-        store.record_use(b"id-1", sign_count=9, backed_up=False, last_used=1)

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from stepupd.core import cbor
-from stepupd.core.effects import AssertFido2, Asserted, Registered, RegisterFido2
+from stepupd.core.effects import Asserted, AssertFido2, Registered, RegisterFido2
 from stepupd.core.model import (
     Caller,
     Claim,

@@ -39,8 +39,8 @@ def play(ceremony: Ceremony, replies: Sequence[Reply]) -> tuple[tuple[Effect, ..
     effects: list[Effect] = []
     try:
         effects.append(next(ceremony))
-        for reply in replies:
-            effects.append(ceremony.send(reply))
+        for reply in replies:  # not extend(): what came before the end must not be lost
+            effects += [ceremony.send(reply)]
     except StopIteration as stop:
         return tuple(effects), stop.value
     return tuple(effects), None

@@ -18,8 +18,8 @@ from explore import explore
 from stepupd.core.authentication import authenticate
 from stepupd.core.effects import (
     Ask,
-    AssertFido2,
     Asserted,
+    AssertFido2,
     PinNeeded,
     Registered,
     RegisterFido2,

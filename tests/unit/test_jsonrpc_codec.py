@@ -165,9 +165,19 @@ def test_encodings_are_exact():
 
 
 def test_the_document_names_every_method_and_field():
-    """Pins docs/protocol-jsonrpc.md to the table of methods."""
-    text = (Path(__file__).parents[2] / "docs" / "protocol-jsonrpc.md").read_text()
+    """Pins docs/protocol.md to the table of methods."""
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
     for name, method in METHODS.items():
         assert f"`{name}`" in text
         for field in msgspec.structs.fields(method.params.type):
             assert f"`{field.name}`" in text
+
+
+def test_a_refused_form_is_told_in_words():
+    """The caller hears which parameter and what it looks like, not our pattern."""
+    line = b'{"jsonrpc":"2.0","id":1,"method":"StepUp","params":{"action":"Deploy!"}}'
+
+    with pytest.raises(RpcError) as refused:
+        decode_params(decode_message(line), STEP_UP)
+
+    assert str(refused.value) == "Expected `str` of another form such as cli:deploy - at `$.action`"
