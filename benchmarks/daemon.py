@@ -22,6 +22,9 @@ max_age = "1h"
 scope = "session"
 """
 
+PATIENCE = 30.0
+"""Seconds within which any daemon is ready."""
+
 
 class Daemon:
     """One daemon; `with` starts it and stops it. Without `keys` it looks for real ones."""
@@ -65,13 +68,16 @@ class Daemon:
         simulate = ["--simulate", str(self._keys)] if self._keys else []
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(address))
-            notify.settimeout(60)
+            notify.settimeout(PATIENCE)
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "stepupd", "--user", *simulate],
                 env={**self.environment, "NOTIFY_SOCKET": str(address)},
-                stderr=subprocess.DEVNULL,
+                stderr=(self.base / "stderr").open("wb"),
             )
-            notify.recv(100)
+            try:
+                notify.recv(100)
+            except TimeoutError:
+                sys.exit(f"the daemon did not start: {(self.base / 'stderr').read_text()}")
 
     def stop(self) -> None:
         """Stop it; its files stay until the end of `with`."""

@@ -103,6 +103,7 @@ class Broker:
             now=now,
             nonce=world.make_nonce(NONCE_SIZE),
             rp_id=world.rp_id,
+            recovery_codes=world.recovery_codes.list_codes(subject.uid),
             attestation_roots=world.attestation_roots,
         )
 
@@ -137,20 +138,24 @@ class Broker:
         latencies: dict[str, float],
     ) -> Outcome:
         try:
-            effect = next(ceremony)
-            while True:
+            step = _advance(ceremony, None)
+            while not isinstance(step, Outcome):
                 started = perf_counter()
-                reply = await self._perform(effect, now, conversation)
+                reply = await self._perform(step, now, conversation)
                 latencies["person"] += _since(started)
-                effect = ceremony.send(reply)
-        except StopIteration as stop:
-            outcome: Outcome = stop.value
-            if outcome.verdict.is_allow and conversation.gone.done():
-                return refuse_trouble(Trouble(conversation.gone.result()), outcome.decision)
-            return outcome
+                step = await self._answer(ceremony, reply)
         except Exception:  # noqa: BLE001 - whatever failed in us, the answer is no
             _log.exception("a ceremony failed")
             return refuse(Reason.INTERNAL)
+        if step.verdict.is_allow and conversation.gone.done():
+            return refuse_trouble(Trouble(conversation.gone.result()), step.decision)
+        return step
+
+    async def _answer(self, ceremony: Ceremony, reply: Reply) -> Effect | Outcome:
+        """Send a reply; what was typed may be a code, whose hash is slow on purpose."""
+        if isinstance(reply, Typed):
+            return await self.look_up(lambda: _advance(ceremony, reply))
+        return _advance(ceremony, reply)
 
     async def _perform(self, effect: Effect, now: Snapshot, conversation: Conversation) -> Reply:
         match effect:
@@ -223,6 +228,11 @@ class Broker:
         evidence, credential = outcome.evidence, outcome.credential
         if credential is not None:
             await self.look_up(lambda: credentials.add(credential))
+        elif evidence is not None and evidence.recovery_tag:
+            uid = now.request.subject.uid
+            await self.look_up(
+                lambda: self.world.recovery_codes.consume(uid, evidence.recovery_tag)
+            )
         elif evidence is not None:
             await self.look_up(
                 lambda: credentials.record_use(
@@ -234,6 +244,15 @@ class Broker:
             )
         if outcome.grant is not None:
             self.world.grants.add(outcome.grant)
+
+
+def _advance(ceremony: Ceremony, reply: Reply) -> Effect | Outcome:
+    """Return the ceremony's next effect, or how it ended."""
+    try:
+        return ceremony.send(reply)
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
 
 
 async def _stop(task: asyncio.Future[Reply]) -> None:

@@ -36,6 +36,7 @@ from stepupd.store.credentials import CredentialStore
 from stepupd.store.grants import GrantStore
 from stepupd.store.identity import fix_rp_id
 from stepupd.store.master_key import Purpose, derive_key, load_master_key
+from stepupd.store.recovery import RecoveryStore
 from stepupd.store.settings import Settings
 from stepupd.world import World
 
@@ -90,6 +91,9 @@ class Daemon:
         self._world = World(
             accounts=accounts,
             credentials=self._credentials,
+            recovery_codes=RecoveryStore(
+                places.recovery_codes, derive_key(master, Purpose.RECOVERY_MAC)
+            ),
             grants=self._grants,
             journal=self._journal,
             authenticators=KeyRing(mode.sources, lambda: clock.read_clock().boot),

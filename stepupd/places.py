@@ -48,6 +48,11 @@ class Places:
         return self.state / "credentials.db"
 
     @property
+    def recovery_codes(self) -> Path:
+        """What is kept of recovery codes, a file for each subject."""
+        return self.state / "recovery"
+
+    @property
     def audit_log(self) -> Path:
         """The audit log."""
         return self.log / "audit.log"
@@ -76,6 +81,7 @@ class Places:
         """Make what is missing. The runtime directory is open to pass through, no other is."""
         for directory, mode in (
             (self.state, 0o700),
+            (self.recovery_codes, 0o700),
             (self.log, 0o750),
             (self.runtime, 0o755),
             (self.grants, 0o700),

@@ -15,8 +15,19 @@ from stepupd.core.call import Result, Status, StepUpCall
 from stepupd.core.effects import Ceremony
 from stepupd.core.errors import RequestError
 from stepupd.core.management import FALLBACK_RULE, Permission, Verb, permit
-from stepupd.core.model import Answer, Caller, Credential, Grant, Level, Moment, Reason, Verdict
+from stepupd.core.model import (
+    Answer,
+    Caller,
+    Credential,
+    Grant,
+    Level,
+    Moment,
+    Reason,
+    RecoveryCode,
+    Verdict,
+)
 from stepupd.core.record import describe_change, describe_credential, encode_bytes
+from stepupd.core.recovery_code import SALT_SIZE, make_codes, store_code
 from stepupd.core.registration import register
 from stepupd.core.snapshot import Snapshot
 from stepupd.world import Conversation
@@ -91,11 +102,36 @@ class Service:
         if refusal is not None:
             return refusal
         found = find_credential(now.credentials, which)
-        entry = await self._record("remove", caller, found)
+        await self._record("removing", caller, found)
         self._world.grants.revoke(credential_id=found.id)
         uid = found.subject_uid
         await self._broker.look_up(lambda: self._world.credentials.remove(uid, found.id))
+        # For whoever verifies the log the key ends here: not earlier, a crash might keep it alive.
+        entry = await self._record("remove", caller, found)
         return Result(_DONE, entry, credential=found)
+
+    async def make_recovery_codes(
+        self, caller: Caller, subject: str, conversation: Conversation
+    ) -> tuple[Result, tuple[str, ...]]:
+        """Make a new set of recovery codes in place of the old one, and show it this once."""
+        refusal = await self._clear(Verb.MAKE_CODES, caller, subject, conversation)
+        if refusal is not None:
+            return refusal, ()
+        now = await self._look(Verb.MAKE_CODES, caller, subject)
+        uid = now.request.subject.uid
+        codes = make_codes(self._world.make_nonce)
+        kept = await self._broker.look_up(lambda: self._store_codes(codes))
+        record = describe_change("recovery-codes", caller, uid, count=len(codes))
+        entry = await self._world.journal.append(record)
+        await self._broker.look_up(lambda: self._world.recovery_codes.replace_codes(uid, kept))
+        return Result(_DONE, entry), codes
+
+    def _store_codes(self, codes: tuple[str, ...]) -> tuple[RecoveryCode, ...]:
+        return tuple(store_code(code, self._world.make_nonce(SALT_SIZE)) for code in codes)
+
+    async def count_recovery_codes(self, caller: Caller, subject: str) -> int:
+        """Return how many of a subject's recovery codes are unused."""
+        return len((await self._open(Verb.LIST, caller, subject)).recovery_codes)
 
     async def list_grants(self, caller: Caller, subject: str) -> tuple[tuple[Grant, ...], Moment]:
         """Return a subject's live grants and the moment they were read."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stepupd.core.effects import Notice, Reply, TroubleKind, Use
-from stepupd.core.model import Caller, Credential, Grant, Moment, Subject
+from stepupd.core.model import Caller, Credential, Grant, Moment, RecoveryCode, Subject
 from stepupd.core.policy import Policy
 from stepupd.core.record import Record
 from stepupd.core.secret import Secret
@@ -44,6 +44,19 @@ class Credentials(Protocol):
         self, credential_id: bytes, *, sign_count: int, backed_up: bool, last_used: float
     ) -> None:
         """Store the counter of a checked assertion; refuses to go back."""
+
+
+class RecoveryCodes(Protocol):
+    """What is kept of recovery codes; durable when a call returns. May block."""
+
+    def list_codes(self, uid: int) -> tuple[RecoveryCode, ...]:
+        """Return the subject's unused codes."""
+
+    def replace_codes(self, uid: int, codes: tuple[RecoveryCode, ...]) -> None:
+        """Forget the subject's codes and keep these."""
+
+    def consume(self, uid: int, tag: str) -> None:
+        """Forget one code; raises InternalError if it is not there: it was used meanwhile."""
 
 
 class Grants(Protocol):
@@ -108,6 +121,7 @@ class World:
 
     accounts: Accounts
     credentials: Credentials
+    recovery_codes: RecoveryCodes
     grants: Grants
     journal: Journal
     authenticators: Authenticators

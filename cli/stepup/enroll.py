@@ -62,8 +62,10 @@ def _advise_second_key(name: str, user: str) -> list[str]:
     account = clean(user or getpwuid(getuid()).pw_name)
     return [
         "",
-        "This is the only key. Without it there is no step-up, so enrol a spare now:",
+        "This is the only key. Without it there is no step-up, so enrol a spare now,",
+        "or make recovery codes:",
         f"  stepup enroll --name spare{f' --user {clean(user)}' if user else ''}",
+        f"  stepup recovery-codes{f' --user {clean(user)}' if user else ''}",
         "If the only key is lost, root removes it and enrols another:",
         f'  stepup keys remove "{name}" --user {account}',
         f"  stepup enroll --user {account}",

@@ -75,6 +75,7 @@ REASON_CODES: dict[str, ExitCode] = {
     "pin-not-set": ExitCode.NO_AUTHENTICATOR,
     "pin-blocked": ExitCode.NO_AUTHENTICATOR,
     "uv-blocked": ExitCode.NO_AUTHENTICATOR,
+    "bad-code": ExitCode.DENIED,
     "timeout": ExitCode.TIMEOUT,
     "cancelled": ExitCode.CANCELLED,
     "declined": ExitCode.CANCELLED,

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from stepup import audit, completion, enroll, grants, keys, run, status, verify
+from stepup import audit, completion, enroll, grants, keys, recovery, run, status, verify
 from stepup.exits import list_exit_codes
+from stepup.pam import overview
+from stepup.pam import verbs as pam
 from stepup.terminal import print_result
 
 _EPILOG = f"\b\nExit status:\n{list_exit_codes()}\n\nSee stepup(1)."
@@ -20,10 +22,12 @@ def build_app() -> typer.Typer:
     app.command(context_settings={"allow_interspersed_args": False})(run.run)
     app.command()(enroll.enroll)
     app.add_typer(_build_keys(), name="keys")
+    app.command("recovery-codes")(recovery.make_codes)
     app.command()(status.status)
     app.command("grants")(grants.list_grants)
     app.command()(grants.revoke)
     app.add_typer(_build_audit(), name="audit")
+    app.add_typer(_build_pam(), name="pam")
     app.command("demo")(_demo)
     app.command()(completion.completion)
     return app
@@ -42,6 +46,16 @@ def _build_audit() -> typer.Typer:
     group.command()(audit.show)
     group.command()(audit.tail)
     group.command()(audit.verify)
+    return group
+
+
+def _build_pam() -> typer.Typer:
+    group = _build_group("Ask for a step-up in sudo, su, login and others.")
+    group.command("status")(overview.status)
+    group.command("enable")(pam.enable)
+    group.command("disable")(pam.disable)
+    group.command("confirm")(pam.confirm)
+    group.command("restore")(pam.restore)
     return group
 
 

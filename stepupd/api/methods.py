@@ -126,7 +126,18 @@ async def _enroll(context: Context, params: EnrollParams) -> object:
 
 async def _list_credentials(context: Context, params: SubjectParams) -> object:
     found = await context.service.list_credentials(context.peer.caller, params.subject)
-    return {"credentials": [results.describe_credential(one) for one in found]}
+    codes = await context.service.count_recovery_codes(context.peer.caller, params.subject)
+    return {
+        "credentials": [results.describe_credential(one) for one in found],
+        "recovery_codes": codes,
+    }
+
+
+async def _make_codes(context: Context, params: SubjectParams) -> object:
+    result, codes = await context.service.make_recovery_codes(
+        context.peer.caller, params.subject, context.conversation
+    )
+    return results.describe_codes(result, codes)
 
 
 async def _rename(context: Context, params: RenameParams) -> object:
@@ -160,6 +171,7 @@ METHODS = {
     "ListCredentials": Method(msgspec.json.Decoder(SubjectParams), _list_credentials),
     "RenameCredential": Method(msgspec.json.Decoder(RenameParams), _rename, is_ceremony=True),
     "RemoveCredential": Method(msgspec.json.Decoder(RemoveParams), _remove, is_ceremony=True),
+    "MakeRecoveryCodes": Method(msgspec.json.Decoder(SubjectParams), _make_codes, is_ceremony=True),
     "ListGrants": Method(msgspec.json.Decoder(SubjectParams), _list_grants),
     "Revoke": Method(msgspec.json.Decoder(RevokeParams), _revoke),
 }

@@ -59,6 +59,17 @@ class ResultView(msgspec.Struct, frozen=True):
     credential: CredentialView | None
 
 
+class CodesView(ResultView, frozen=True):
+    """The end of a ceremony that made recovery codes: here they are, this once."""
+
+    codes: tuple[str, ...]
+
+
+def describe_codes(result: Result, codes: tuple[str, ...]) -> CodesView:
+    """Return new recovery codes with the result they came with."""
+    return CodesView(**msgspec.structs.asdict(describe_result(result)), codes=codes)
+
+
 def describe_result(result: Result) -> ResultView:
     """Return a result as the client sees it; `InternalError` for an allow that was not recorded."""
     verdict = result.verdict

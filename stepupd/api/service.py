@@ -45,6 +45,16 @@ class Service(Protocol):
         """Forget the key `which` (its id or name)."""
         ...
 
+    async def make_recovery_codes(
+        self, caller: Caller, subject: str, conversation: Conversation
+    ) -> tuple[Result, tuple[str, ...]]:
+        """Make new recovery codes in place of the old ones; none unless the result is an allow."""
+        ...
+
+    async def count_recovery_codes(self, caller: Caller, subject: str) -> int:
+        """Return how many of the subject's recovery codes are unused."""
+        ...
+
     async def list_grants(self, caller: Caller, subject: str) -> tuple[tuple[Grant, ...], Moment]:
         """Return the subject's live grants and the time they were read at."""
         ...

@@ -5,13 +5,15 @@
 """
 
 from stepupd.core.evidence import Evidence
-from stepupd.core.model import Level
+from stepupd.core.model import Level, Method
 
 _AAL = {Level.CODE: 1, Level.TOUCH: 1, Level.VERIFY: 2, Level.ATTESTED: 3}
 
 
 def list_methods_references(evidence: Evidence) -> tuple[str, ...]:
     """Return the `amr` of a proof; a simulated key is `swk`, whatever else it says."""
+    if evidence.method is Method.RECOVERY:
+        return ("otp",)
     key = "swk" if evidence.is_simulated else "hwk"
     return (key, "pop", "user") if evidence.is_uv else (key, "pop")
 

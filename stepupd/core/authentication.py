@@ -17,6 +17,7 @@ from stepupd.core.outcome import Outcome
 from stepupd.core.pin import use_authenticator
 from stepupd.core.policy import decide
 from stepupd.core.prompts import say_touch
+from stepupd.core.recovery import INSERT_WAIT, is_key_lost, may_recover, recover
 from stepupd.core.risk import assess
 from stepupd.core.snapshot import Snapshot
 
@@ -41,12 +42,16 @@ def prove(now: Snapshot, decision: StepUp) -> Ceremony:
     requirement = decision.requirement
     credentials = find_usable(now, requirement)
     if not credentials:
+        if may_recover(now, requirement):
+            return (yield from recover(now, decision))
         return refuse(Reason.NO_CREDENTIAL, decision)
     use = ask_for_assertion(now, credentials, requirement)
     reply = yield from use_authenticator(use, now.request, requirement.attempts)
     match reply:
         case Asserted():
             return conclude_assertion(now, decision, credentials, reply)
+        case Trouble() if is_key_lost(reply) and may_recover(now, requirement):
+            return (yield from recover(now, decision))
         case Trouble():
             return refuse_trouble(reply, decision)
         case _:
@@ -77,7 +82,9 @@ def ask_for_assertion(
     )
     is_simulated = any(credential.is_simulated for credential in credentials)
     text = say_touch(now.request, is_simulated=is_simulated)
-    return Use((operation,), text, now.now.boot + requirement.deadline)
+    start = now.now.boot
+    insert_deadline = start + INSERT_WAIT if may_recover(now, requirement) else None
+    return Use((operation,), text, start + requirement.deadline, insert_deadline)
 
 
 def is_uv_required(requirement: Requirement) -> bool:

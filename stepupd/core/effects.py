@@ -75,6 +75,8 @@ class Use:
     touch_text: str
     deadline: float
     """On the boot clock, in seconds."""
+    insert_deadline: float | None = None
+    """When to stop waiting for a first key, where there is another way; None waits as long."""
 
 
 @unique

@@ -1,7 +1,7 @@
 """Evidence: what a checked reply proves. Only a checker can make one.
 
-Law: nothing but `check_assertion` calls `make_evidence`; a test reads the imports. Whoever holds an
-`Evidence` therefore holds something that was verified against the subject's own credential.
+Law: only `check_assertion` and `check_code` call the makers here; a test reads the imports. Whoever
+holds an `Evidence` therefore holds something that was verified against the subject's own record.
 """
 
 from dataclasses import dataclass
@@ -29,6 +29,8 @@ class Evidence:
     authenticator_data: bytes
     client_data_json: bytes
     signature: bytes
+    recovery_tag: str
+    """Which recovery code it was; empty for a key."""
     seal: object
 
     def __post_init__(self) -> None:
@@ -62,5 +64,25 @@ def make_evidence(  # noqa: PLR0913 - one field each of what was checked
         authenticator_data=authenticator_data,
         client_data_json=client_data_json,
         signature=signature,
+        recovery_tag="",
+        seal=_SEAL,
+    )
+
+
+def make_recovery_evidence(tag: str) -> Evidence:
+    """Seal the use of a recovery code. For `check_code` alone."""
+    return Evidence(
+        level=Level.CODE,
+        method=Method.RECOVERY,
+        credential_id=b"",
+        credential_name=f"recovery code {tag}",
+        is_uv=False,
+        is_simulated=False,
+        sign_count=0,
+        backed_up=False,
+        authenticator_data=b"",
+        client_data_json=b"",
+        signature=b"",
+        recovery_tag=tag,
         seal=_SEAL,
     )

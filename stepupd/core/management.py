@@ -21,6 +21,7 @@ class Verb(Enum):
     ENROLL = "enroll"
     RENAME = "rename"
     REMOVE = "remove"
+    MAKE_CODES = "recovery-codes"
 
     @property
     def action(self) -> str:
@@ -37,7 +38,7 @@ class Permission(Enum):
     REFUSED = "refused"
 
 
-_NEEDS_PROOF = frozenset({Verb.ENROLL, Verb.RENAME, Verb.REMOVE})
+_NEEDS_PROOF = frozenset({Verb.ENROLL, Verb.RENAME, Verb.REMOVE, Verb.MAKE_CODES})
 
 FALLBACK_RULE = Rule(
     name="built-in: managing keys",

@@ -34,6 +34,8 @@ class Method(StrEnum):
     """A kind of authenticator that policy may name."""
 
     FIDO2 = "fido2"
+    RECOVERY = "recovery"
+    """A recovery code: stands in for a touch where a key is lost, never for more."""
 
 
 @unique
@@ -176,6 +178,15 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryCode:
+    """A recovery code as stored: the tag that finds it, and an Argon2id hash (RFC 9106)."""
+
+    tag: str
+    salt: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """A success remembered: this subject reached `level` at `auth_time` (boot clock)."""
 
@@ -249,6 +260,7 @@ class Reason(StrEnum):
     BAD_SIGNATURE = "bad-signature"
     BAD_ATTESTATION = "bad-attestation"
     LEVEL_TOO_LOW = "level-too-low"
+    BAD_CODE = "bad-code"
 
     CALLER_GONE = "caller-gone"
     INTERNAL = "internal"

@@ -25,10 +25,11 @@ from stepupd.core.model import (
     Risk,
     Scope,
     StepUpRequest,
+    Subject,
 )
 
-_REMEMBERED_ACTIONS = 256
-"""How many actions a policy keeps its matching rules for; actions come from callers."""
+_REMEMBERED = 256
+"""For how many pairs of action and subject the rules are kept; actions come from callers."""
 
 
 @unique
@@ -52,9 +53,8 @@ class Rule:
     groups: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
 
-    def admits(self, request: StepUpRequest) -> bool:
+    def admits(self, subject: Subject) -> bool:
         """Return whether subject and group match."""
-        subject = request.subject
         return (not self.subjects or match_any(self.subjects, subject.name)) and (
             not self.groups or any(match_any(self.groups, group) for group in subject.groups)
         )
@@ -76,18 +76,22 @@ class Policy:
     ladder: tuple[Rung, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict)
     digest: str = ""
-    _by_action: dict[str, tuple[Rule, ...]] = field(
+    _found: dict[tuple[str, Subject], tuple[Rule, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def rules_for(self, action: str) -> tuple[Rule, ...]:
-        """Return the rules whose action matches, in order."""
-        found = self._by_action.get(action)
+    def rules_for(self, action: str, subject: Subject) -> tuple[Rule, ...]:
+        """Return the rules whose action, subject and group match, in order."""
+        found = self._found.get((action, subject))
         if found is None:
-            found = tuple(rule for rule in self.rules if match_any(rule.actions, action))
-            if len(self._by_action) >= _REMEMBERED_ACTIONS:
-                self._by_action.clear()
-            self._by_action[action] = found
+            found = tuple(
+                rule
+                for rule in self.rules
+                if match_any(rule.actions, action) and rule.admits(subject)
+            )
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[action, subject] = found
         return found
 
 
@@ -122,8 +126,8 @@ def decide(
 
 def find_floor(policy: Policy, request: StepUpRequest) -> Floor:
     """Return the first matching rule's floor, tightened by what the claimed command matches."""
-    rules = [rule for rule in policy.rules_for(request.action) if rule.admits(request)]
-    floor = _first_floor([rule for rule in rules if not rule.commands])
+    rules = policy.rules_for(request.action, request.subject)
+    floor = _first_floor(rules)
     command = " ".join(request.claim.command)
     for rule in rules:
         if rule.commands and match_any(rule.commands, command):
@@ -131,8 +135,9 @@ def find_floor(policy: Policy, request: StepUpRequest) -> Floor:
     return floor
 
 
-def _first_floor(rules: list[Rule]) -> Floor:
-    return _floor_of(rules[0]) if rules else Floor(RuleEffect.DENY, "", Reason.NO_RULE)
+def _first_floor(rules: tuple[Rule, ...]) -> Floor:
+    first = next((rule for rule in rules if not rule.commands), None)
+    return Floor(RuleEffect.DENY, "", Reason.NO_RULE) if first is None else _floor_of(first)
 
 
 def _floor_of(rule: Rule) -> Floor:

@@ -49,6 +49,7 @@ REASON_TEXTS = {
     Reason.BAD_SIGNATURE: "The key's signature is wrong.",
     Reason.BAD_ATTESTATION: "The key's attestation is wrong.",
     Reason.LEVEL_TOO_LOW: "The proof is weaker than policy asks.",
+    Reason.BAD_CODE: "That is no unused recovery code of this account.",
     Reason.CALLER_GONE: "The caller went away.",
     Reason.INTERNAL: "stepupd failed, so the answer is no. Its log says why.",
 }
@@ -116,6 +117,15 @@ def ask_pin_text(request: StepUpRequest, key: str, retries: int) -> str:
     """Return the question for a key's PIN."""
     tries = "1 try" if retries == 1 else f"{retries} tries"
     return f"{say_request(request)}\nPIN of {show_name(key)} ({tries} left): "
+
+
+def ask_recovery_text(request: StepUpRequest) -> str:
+    """Return the question for a recovery code."""
+    return (
+        f"{say_request(request)}\n"
+        "No key of yours answered. A recovery code works once, in its place.\n"
+        "Recovery code (Enter gives up): "
+    )
 
 
 def ask_consent_text(key: str, retries: int) -> str:

@@ -16,6 +16,7 @@ from stepupd.core.model import (
     Caller,
     Credential,
     Grant,
+    Method,
     Reason,
     Session,
     StepUpRequest,
@@ -159,11 +160,17 @@ def _describe_proof(now: Snapshot, evidence: Evidence) -> Record:
             "nonce": encode_bytes(now.nonce),
             "request": describe_request(now.request, now.rp_id, now.now).decode("ascii"),
         },
-        "evidence": {
-            "method": evidence.method.value,
-            "credential": encode_bytes(evidence.credential_id),
-            "authenticator_data": encode_bytes(evidence.authenticator_data),
-            "client_data_json": evidence.client_data_json.decode("utf-8"),
-            "signature": encode_bytes(evidence.signature),
-        },
+        "evidence": _describe_evidence(evidence),
+    }
+
+
+def _describe_evidence(evidence: Evidence) -> Record:
+    if evidence.method is Method.RECOVERY:
+        return {"method": evidence.method.value, "code": evidence.recovery_tag}
+    return {
+        "method": evidence.method.value,
+        "credential": encode_bytes(evidence.credential_id),
+        "authenticator_data": encode_bytes(evidence.authenticator_data),
+        "client_data_json": evidence.client_data_json.decode("utf-8"),
+        "signature": encode_bytes(evidence.signature),
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from stepupd.core.challenge import make_challenge
-from stepupd.core.model import Credential, Grant, Moment, StepUpRequest
+from stepupd.core.model import Credential, Grant, Moment, RecoveryCode, StepUpRequest
 from stepupd.core.policy import Policy
 
 
@@ -18,6 +18,7 @@ class Snapshot:
     now: Moment
     nonce: bytes
     rp_id: str
+    recovery_codes: tuple[RecoveryCode, ...] = ()
     attestation_roots: tuple[bytes, ...] = ()
     """DER certificates that may vouch for an authenticator's model."""
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from stepupd.core.effects import Notice, Reply, Trouble, TroubleKind, Use
 from stepupd.devices.plugged import Plugged, Source
 from stepupd.devices.race import Race
-from stepupd.devices.turns import Turns
+from stepupd.devices.turns import QueueFullError, Turns
+
+UNTOLD = 0.3
+"""Seconds of waiting that nobody is told of: keys of the request before need them to let go."""
 
 
 class KeyRing:
@@ -20,14 +23,17 @@ class KeyRing:
 
     async def use(self, use: Use, owner_uid: int, notify: Callable[[Notice], None]) -> Reply:
         """Run a `Use` on all keys; cancelling the task cancels the keys."""
-        if self._turns.is_taken:
-            notify(Notice.QUEUED)
+        queued = asyncio.get_running_loop().call_later(UNTOLD, notify, Notice.QUEUED)
         try:
             left = max(0.0, use.deadline - self._read_boot_clock())
             async with asyncio.timeout(left):
                 await self._turns.take(owner_uid)
+        except QueueFullError:
+            return Trouble(TroubleKind.QUEUE_FULL)
         except TimeoutError:
             return Trouble(TroubleKind.BUSY)
+        finally:
+            queued.cancel()
         race = Race(use, self.find_keys, notify, self._read_boot_clock)
         try:
             return await race.run()

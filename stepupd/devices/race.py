@@ -92,7 +92,7 @@ class Race:
             if self._has_lost_the_chosen_key(present):
                 return Trouble(TroubleKind.GONE, self._wanted)
             left = self._use.deadline - self._read_boot_clock()
-            if left <= 0:
+            if left <= 0 or self._is_nobody_coming(present):
                 return await self._run_out()
             try:
                 async with asyncio.timeout(min(RESCAN, left)):
@@ -121,6 +121,11 @@ class Race:
     @property
     def _wanted(self) -> str:
         return self._use.operations[0].authenticator
+
+    def _is_nobody_coming(self, present: list[Plugged]) -> bool:
+        """Return whether no key was ever there, and waiting for a first one is over."""
+        until = self._use.insert_deadline
+        return until is not None and not (present or self._met) and self._read_boot_clock() >= until
 
     def _has_lost_the_chosen_key(self, present: list[Plugged]) -> bool:
         """Return whether waiting is in vain: no key comes back under the identity it had."""

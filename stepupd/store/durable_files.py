@@ -24,6 +24,13 @@ def replace_file(directory: int, name: str, content: bytes) -> None:
     os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
+def replace_durably(directory: int, name: str, content: bytes) -> None:
+    """Create or replace a 0600 file, durable when this returns. Raises OSError."""
+    temporary = _write_temporary(directory, name, content, is_durable=True)
+    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    os.fsync(directory)
+
+
 def name_temporary(name: str) -> str:
     """Return the name a file has until it is complete."""
     return f".{name}.new"

@@ -37,6 +37,7 @@ class Purpose(StrEnum):
     """What a derived key is for. The text is part of the key: it never changes."""
 
     STORE_MAC = "stepup store mac v1"
+    RECOVERY_MAC = "stepup recovery mac v1"
     AUDIT_SIGNING = "stepup audit signing v1"
     """The 32-byte seed of an Ed25519 key (RFC 8032)."""
 

@@ -109,6 +109,7 @@ NAMING = {
     "ListCredentials": {},
     "RenameCredential": {"credential": "blue", "name": "red"},
     "RemoveCredential": {"credential": "blue"},
+    "MakeRecoveryCodes": {},
     "ListGrants": {},
     "Revoke": {"grant": ""},
 }

@@ -21,6 +21,7 @@ FOR_ANOTHER = {
     "ListCredentials": {},
     "RenameCredential": {"credential": "blue", "name": "mine"},
     "RemoveCredential": {"credential": "blue"},
+    "MakeRecoveryCodes": {},
     "ListGrants": {},
     "Revoke": {},
 }

@@ -9,6 +9,7 @@ CHANGES = {
     "Enroll": {"name": "second"},
     "RenameCredential": {"credential": "first", "name": "mine"},
     "RemoveCredential": {"credential": "first"},
+    "MakeRecoveryCodes": {},
 }
 
 

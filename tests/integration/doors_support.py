@@ -161,6 +161,15 @@ class ScriptedService:
         self.check(Verb.REMOVE, caller, subject)
         return allow()
 
+    async def make_recovery_codes(self, caller, subject, _conversation):
+        self.calls.append(("MakeRecoveryCodes", caller, subject))
+        self.check(Verb.MAKE_CODES, caller, subject)
+        return allow(), ("01234-56789-ABCDE-FGHJK",)
+
+    async def count_recovery_codes(self, caller, subject) -> int:
+        self.check(Verb.LIST, caller, subject)
+        return 1
+
     async def list_grants(self, caller, subject):
         self.calls.append(("ListGrants", caller, subject))
         self.check(Verb.LIST_GRANTS, caller, subject)

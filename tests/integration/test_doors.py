@@ -231,6 +231,9 @@ def test_only_a_dead_socket_of_ours_is_replaced(tmp_path):
 
 def test_only_a_listening_unix_socket_is_adopted(tmp_path):
     with bind_socket(tmp_path / "s", 0o600) as sock:
+        with pytest.raises(ConfigError, match="credentials"):
+            adopt_socket(os.dup(sock.fileno()))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         adopted = adopt_socket(os.dup(sock.fileno()))
         assert adopted.getsockname() == str(tmp_path / "s")
         adopted.close()

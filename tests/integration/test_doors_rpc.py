@@ -53,6 +53,7 @@ RESULTS = {
     "ListCredentials": ({}, "credentials"),
     "RenameCredential": ({"credential": "blue", "name": "red"}, "verdict"),
     "RemoveCredential": ({"credential": "blue"}, "verdict"),
+    "MakeRecoveryCodes": ({}, "verdict"),
     "ListGrants": ({}, "grants"),
     "Revoke": ({}, "revoked"),
     "StepUp": ({"action": "test:allow"}, "verdict"),

@@ -2,7 +2,7 @@
 
     key blue            a key is plugged in (`enrolled key blue`, `... with pin 123456`)
     policy: touch       what the one rule asks (`..., kept 5m per session`)
-    $ sudo COMMAND      ada asks (`A$` and `B$` where two terminals matter; also `stepup ...`)
+    $ sudo COMMAND      ada asks (also `stepup ...`; `A$` and `B$` where two terminals matter)
     > TEXT              the next line she reads
     < TEXT              she types
     = allow (proved)    the verdict, after which nothing more is shown
@@ -19,34 +19,15 @@ from pathlib import Path
 import pytest
 from broker_support import OWN, SUDO, House
 from core_support import make_policy, make_rule
-from device_support import PATIENCE, all_threads_end, idle, make_key, touch
+from device_support import PATIENCE, all_threads_end, blink, idle, make_key, touch
+from terminal import Terminal
 
 from stepupd.core.call import StepUpCall
 from stepupd.core.effects import TroubleKind
 from stepupd.core.errors import RequestError
-from stepupd.core.model import Claim, Level, Scope, Session
-from stepupd.core.secret import Secret
+from stepupd.core.model import Claim, Level, Scope
 
 SCRIPTS = sorted(Path(__file__).parent.glob("*.txt"))
-
-
-class Terminal:
-    """One terminal of ada's: a conversation, and the request that runs in it."""
-
-    def __init__(self, number: int) -> None:
-        self.session = Session(4000 + number, 123456, f"pts/{number}")
-        self.lines: asyncio.Queue[str] = asyncio.Queue()
-        self.typed: asyncio.Queue[str] = asyncio.Queue()
-        self.asked = None
-        self.gone = asyncio.get_running_loop().create_future()
-
-    async def show(self, text, *, is_error):  # noqa: ARG002 - the seam
-        for line in text.split("\n"):
-            self.lines.put_nowait(line.rstrip())
-
-    async def ask(self, text, *, is_hidden):
-        await self.show(text, is_error=is_hidden)
-        return Secret(await self.typed.get())
 
 
 class Play:
@@ -78,7 +59,7 @@ class Play:
         terminal = self.terminals.setdefault(name, Terminal(3 + len(self.terminals)))
         if sign == "$":
             terminal.gone = asyncio.get_running_loop().create_future()
-            terminal.asked = asyncio.ensure_future(self.run(terminal, shlex.split(text)))
+            terminal.asked = asyncio.ensure_future(self.run(terminal, split(text)))
         elif sign == ">":
             assert await asyncio.wait_for(terminal.lines.get(), PATIENCE) == text
         elif sign == "<":
@@ -121,19 +102,22 @@ class Play:
             case "touch":
                 await touch(self.keys[what])
             case "decline":
-                await asyncio.to_thread(self.keys[what].wait_for_blink, PATIENCE)
+                await blink(self.keys[what])
                 assert self.keys[what].deny()
-            case "plug":
-                self.keys[what].plug()
-            case "unplug":
-                self.keys[what].unplug()
+            case "plug" | "unplug":
+                getattr(self.keys[what], verb)()
             case "wait":
                 self.house.clock.now += float(what)
             case "press" | "hang":
                 kind = TroubleKind.CANCELLED if verb == "press" else TroubleKind.HANG_UP
-                self.terminals[""].gone.set_result(kind)
+                self.terminals[""].hang_up(kind)
             case _:
-                pytest.fail(f"nobody knows how to {verb}")
+                raise AssertionError("nobody knows how")
+
+
+def split(text: str) -> list[str]:
+    r"""Return the words of a command line, with `\uXXXX` for what no text file should hold."""
+    return shlex.split(re.sub(r"\\u(\w{4})", lambda found: chr(int(found[1], 16)), text))
 
 
 def describe(entry: dict) -> str:
@@ -146,10 +130,21 @@ def describe(entry: dict) -> str:
     return ", ".join(parts + (["alarm"] if "alarm" in entry else []))
 
 
+@pytest.fixture
+async def play(tmp_path):
+    """Begin a transcript; at its end every key is let go, however it went."""
+    made = Play(tmp_path)
+    yield made
+    for terminal in made.terminals.values():
+        terminal.hang_up()
+    await asyncio.wait([terminal.asked for terminal in made.terminals.values()])
+    await all_threads_end()
+    made.house.close()
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=[path.stem for path in SCRIPTS])
-async def test_scenario(path, tmp_path):
+async def test_scenario(path, play):
     """The transcript is what happens, line by line; no entry of the log is left out."""
-    play = Play(tmp_path)
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -157,11 +152,10 @@ async def test_scenario(path, tmp_path):
             await play.perform(line.strip())
         except AssertionError as error:
             pytest.fail(f"{path.name}:{number}: {line}\n{error}", pytrace=False)
+    assert all(terminal.asked.done() for terminal in play.terminals.values())
     await idle(*play.keys.values())
-    await all_threads_end()
-    assert play.read == len(play.house.entries()), play.house.entries()[play.read :]
+    assert play.read == len(play.house.entries())
     assert play.house.verify().is_intact
-    play.house.close()
 
 
 def test_there_are_scenarios():

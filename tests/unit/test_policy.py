@@ -125,9 +125,9 @@ def test_matching_rules_are_remembered_within_bounds():
     """Actions come from callers: a policy does not grow with what they invent."""
     policy = make_policy(rule("open"))
     for number in range(1000):
-        policy.rules_for(f"cli:{number}")
+        policy.rules_for(f"cli:{number}", ADA)
 
-    assert len(policy._by_action) <= 256
+    assert len(policy._found) <= 256
 
 
 # --- properties ---------------------------------------------------------------------------------
