@@ -1,12 +1,13 @@
 # make demo   set up and watch one step-up        make test   everything, as CI does
 # make check  format, lint, types, structure      make bench  the figures, side by side
+# make deb    the Debian package, in dist/        make vm-test, vm-bench   the same, in a VM
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: demo test check bench pam clean
+.PHONY: demo test check bench pam deb vm-test vm-bench clean
 
 demo: $(VENV)/.installed
 	@$(MAKE) --silent --no-print-directory pam || echo "pam_stepup.so is not built: install libpam0g-dev for the part with real sudo"
@@ -35,8 +36,19 @@ check: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/architecture
 
+# With the release's own Python, whatever PYTHON is: the package is for that one.
+deb:
+	@/usr/bin/python3 -I packaging/deb
+
 bench: $(VENV)/.dev pam
 	@$(BIN)/python benchmarks
+
+# Debian's kernel and systemd in QEMU, the package, a key on /dev/uhid; as root, about ten minutes.
+vm-test: $(VENV)/.dev deb
+	@STEPUPD_VM=1 $(BIN)/python -m pytest -q tests/vm
+
+vm-bench: $(VENV)/.dev deb
+	@PYTHONPATH=. $(BIN)/python tests/vm/bench.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -163,6 +163,10 @@ bool link_send(const struct link *link, enum kind kind, const char *payload, siz
     return send_all(link, (const char *)head, sizeof head) && send_all(link, payload, size);
 }
 
+void link_end_sending(const struct link *link) {
+    shutdown(link->fd, SHUT_WR);
+}
+
 bool link_receive(const struct link *link, struct frame *frame) {
     unsigned char head[FRAME_HEAD];
     if (!receive_all(link, (char *)head, sizeof head))

@@ -41,7 +41,9 @@ void say(pam_handle_t *pamh, int style, const char *text) {
         discard(response);
 }
 
-/* The person's side ended it unless PAM_SUCCESS: no answer, or one too long to be meant. */
+/* The person's side ended it unless PAM_SUCCESS: no answer, or one too long to be meant. An answer
+ * that cannot be sent ends only our sending: the daemon may have concluded while it was typed, and
+ * then its last words wait to be read; if not, it hears that none will come, and hangs up. */
 static int ask(pam_handle_t *pamh, const struct link *link, int style, const char *text) {
     struct pam_response *response;
     int status = PAM_AUTH_ERR;
@@ -49,9 +51,11 @@ static int ask(pam_handle_t *pamh, const struct link *link, int style, const cha
         return status;
     if (response != NULL && response->resp != NULL) {
         size_t size = strnlen(response->resp, ANSWER_MAX + 1);
-        if (size <= ANSWER_MAX)
-            status = link_send(link, KIND_ANSWER, response->resp, size) ? PAM_SUCCESS
-                                                                        : PAM_AUTHINFO_UNAVAIL;
+        if (size <= ANSWER_MAX) {
+            if (!link_send(link, KIND_ANSWER, response->resp, size))
+                link_end_sending(link);
+            status = PAM_SUCCESS;
+        }
     }
     discard(response);
     return status;
@@ -113,5 +117,5 @@ int relay(pam_handle_t *pamh, const struct link *link, const struct frame *reque
             return give_up(pamh);
         }
     }
-    return status == PAM_AUTHINFO_UNAVAIL ? give_up(pamh) : status;
+    return status;
 }

@@ -56,6 +56,7 @@ bool request_write(pam_handle_t *pamh, struct frame *request);
 bool link_open(struct link *link, const struct options *options);
 void link_close(struct link *link);
 bool link_send(const struct link *link, enum kind kind, const char *payload, size_t size);
+void link_end_sending(const struct link *link);
 bool link_receive(const struct link *link, struct frame *frame);
 bool is_interrupted(void);
 

@@ -12,6 +12,8 @@ Nothing is decided here.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeVar
@@ -20,6 +22,7 @@ from stepupd.core.authentication import authenticate
 from stepupd.core.call import Result, StepUpCall
 from stepupd.core.challenge import NONCE_SIZE
 from stepupd.core.conclude import refuse, refuse_trouble
+from stepupd.core.confirm import confirm
 from stepupd.core.effects import (
     Ask,
     Ceremony,
@@ -37,10 +40,10 @@ from stepupd.core.grants import drop_orphans
 from stepupd.core.model import Caller, Reason, StepUpRequest, Subject
 from stepupd.core.outcome import Outcome
 from stepupd.core.prompts import say_notice
-from stepupd.core.record import describe_step_up
+from stepupd.core.record import describe_step_up, describe_withdrawal
 from stepupd.core.report import report
 from stepupd.core.snapshot import Snapshot
-from stepupd.world import Conversation, World
+from stepupd.world import Conversation, KeyTurn, World
 
 LOOKUP_DEADLINE = 2.0
 """Seconds for accounts and store to answer: a hanging directory service must not hang us."""
@@ -57,6 +60,9 @@ class Broker:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._writer = ThreadPoolExecutor(1, "store")
+        self.changing = asyncio.Lock()
+        """Held from the last look at the store until what was decided on it is stored."""
 
     async def step_up(self, caller: Caller, call: StepUpCall, conversation: Conversation) -> Result:
         """Answer one request for proof. Raises RequestError for a subject it may not name."""
@@ -71,15 +77,23 @@ class Broker:
         gather: Callable[[], Snapshot],
         ceremony: Callable[[Snapshot], Ceremony],
         conversation: Conversation,
+        *,
         kind: str = "step-up",
+        turn: KeyTurn | None = None,
     ) -> Result:
-        """Gather, drive and commit one ceremony."""
+        """Gather, drive and commit one ceremony; `turn` is one that it shares with another."""
         started = perf_counter()
         now = await self.look_up(gather)
         latencies = {"gather": _since(started), "person": 0.0}
-        outcome = await self._drive(ceremony(now), now, conversation, latencies)
+        own = self.world.authenticators.turn(now.request.subject.uid)
+        async with nullcontext(turn) if turn is not None else own as keys:
+            outcome = await self._drive(ceremony(now), conversation, keys, latencies)
         latencies["whole"] = _since(started)
-        return await self._commit(now, outcome, latencies, kind)
+        if outcome.evidence is None:
+            return await self._commit(now, outcome, latencies, kind)
+        async with self.changing:
+            outcome = await self.look_up(lambda: self._confirm(now, outcome))
+            return await self._commit(now, outcome, latencies, kind)
 
     def gather(self, caller: Caller, call: StepUpCall) -> Snapshot:
         """Read everything a ceremony may know. May block."""
@@ -104,25 +118,29 @@ class Broker:
             nonce=world.make_nonce(NONCE_SIZE),
             rp_id=world.rp_id,
             recovery_codes=world.recovery_codes.list_codes(subject.uid),
+            is_simulated=world.is_simulated,
             attestation_roots=world.attestation_roots,
         )
 
     def find_subject(self, caller: Caller, name: str) -> Subject:
         """Return the account a caller may name; an empty name is its own. May block."""
         accounts = self.world.accounts
-        subject = accounts.find_subject(name) if name else accounts.find_subject_by_uid(caller.uid)
-        is_own = subject is not None and subject.uid == caller.uid
-        if not (is_own or caller.is_privileged or self.world.may_name_others(caller)):
-            # The same words whether the account exists or not.
-            raise RequestError(
-                "you may only ask for your own account", reason=Reason.NOT_PERMITTED.value
-            )
+        if not name or not (caller.is_privileged or self.world.may_name_others(caller)):
+            subject = accounts.find_subject_by_uid(caller.uid)
+            if name and (subject is None or subject.name != name):
+                # Nobody looked whether the account exists: neither words nor time can tell.
+                _log.info("uid %d may not ask for another account", caller.uid)
+                raise RequestError(
+                    "you may only ask for your own account", reason=Reason.NOT_PERMITTED.value
+                )
+        else:
+            subject = accounts.find_subject(name)
         if subject is None:
             raise RequestError("there is no such account", reason="no-such-account")
         return subject
 
     async def look_up(self, read: Callable[[], _T]) -> _T:
-        """Run something that may block in a worker thread, with a deadline."""
+        """Read something that may block, in a worker thread, with a deadline."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LOOKUP_DEADLINE):
@@ -130,18 +148,31 @@ class Broker:
         except TimeoutError as error:
             raise InternalError("accounts or store did not answer in time") from error
 
+    async def store(self, write: Callable[[], _T]) -> _T:
+        """Write something durable, one after another; a slow disk is waited for, not guessed at."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, write)
+
+    def close(self) -> None:
+        """Finish what is being written."""
+        self._writer.shutdown()
+
+    def _confirm(self, now: Snapshot, outcome: Outcome) -> Outcome:
+        uid = now.request.subject.uid
+        credentials = self.world.credentials.list_credentials(uid)
+        return confirm(outcome, credentials, self.world.recovery_codes.list_codes(uid))
+
     async def _drive(
         self,
         ceremony: Ceremony,
-        now: Snapshot,
         conversation: Conversation,
+        keys: KeyTurn,
         latencies: dict[str, float],
     ) -> Outcome:
         try:
             step = _advance(ceremony, None)
             while not isinstance(step, Outcome):
                 started = perf_counter()
-                reply = await self._perform(step, now, conversation)
+                reply = await self._perform(step, conversation, keys)
                 latencies["person"] += _since(started)
                 step = await self._answer(ceremony, reply)
         except Exception:  # noqa: BLE001 - whatever failed in us, the answer is no
@@ -157,7 +188,7 @@ class Broker:
             return await self.look_up(lambda: _advance(ceremony, reply))
         return _advance(ceremony, reply)
 
-    async def _perform(self, effect: Effect, now: Snapshot, conversation: Conversation) -> Reply:
+    async def _perform(self, effect: Effect, conversation: Conversation, keys: KeyTurn) -> Reply:
         match effect:
             case Show():
                 await conversation.show(effect.text, is_error=effect.is_error)
@@ -165,14 +196,14 @@ class Broker:
             case Ask():
                 return await self._race(self._ask(effect, conversation), effect, conversation)
             case Use():
-                using = self._use(effect, now, conversation)
+                using = self._use(effect, conversation, keys)
                 return await self._race(using, effect, conversation)
 
     async def _ask(self, ask: Ask, conversation: Conversation) -> Reply:
         typed = await conversation.ask(ask.text, is_hidden=ask.is_hidden)
         return Trouble(TroubleKind.CANCELLED) if typed is None else Typed(typed)
 
-    async def _use(self, use: Use, now: Snapshot, conversation: Conversation) -> Reply:
+    async def _use(self, use: Use, conversation: Conversation, keys: KeyTurn) -> Reply:
         shown: dict[Notice, asyncio.Future[None]] = {}
 
         def notify(notice: Notice) -> None:
@@ -180,7 +211,7 @@ class Broker:
                 text = say_notice(notice, use.touch_text)
                 shown[notice] = asyncio.ensure_future(conversation.show(text, is_error=False))
 
-        return await self.world.authenticators.use(use, now.request.subject.uid, notify)
+        return await keys.use(use, notify)
 
     async def _race(
         self, work: Awaitable[Reply], effect: Ask | Use, conversation: Conversation
@@ -220,21 +251,25 @@ class Broker:
             await self._remember(now, outcome)
         except Exception:  # noqa: BLE001 - what is not stored was not given
             _log.exception("the result of entry %d could not be stored", entry)
+            await self._withdraw(entry, outcome)
             return replace(Result(refuse(Reason.INTERNAL).verdict), entry=entry)
         return report(now, outcome, entry)
+
+    async def _withdraw(self, entry: int, outcome: Outcome) -> None:
+        """Say in the log that an entry did not come true; best effort, the disk is in trouble."""
+        with suppress(InternalError):
+            await self.world.journal.append(describe_withdrawal(entry, outcome))
 
     async def _remember(self, now: Snapshot, outcome: Outcome) -> None:
         credentials = self.world.credentials
         evidence, credential = outcome.evidence, outcome.credential
         if credential is not None:
-            await self.look_up(lambda: credentials.add(credential))
+            await self.store(lambda: credentials.add(credential))
         elif evidence is not None and evidence.recovery_tag:
             uid = now.request.subject.uid
-            await self.look_up(
-                lambda: self.world.recovery_codes.consume(uid, evidence.recovery_tag)
-            )
+            await self.store(lambda: self.world.recovery_codes.consume(uid, evidence.recovery_tag))
         elif evidence is not None:
-            await self.look_up(
+            await self.store(
                 lambda: credentials.record_use(
                     evidence.credential_id,
                     sign_count=evidence.sign_count,
@@ -256,7 +291,7 @@ def _advance(ceremony: Ceremony, reply: Reply) -> Effect | Outcome:
 
 
 async def _stop(task: asyncio.Future[Reply]) -> None:
-    """Cancel an effect and wait until its devices are let go."""
+    """Cancel an effect and wait for its end; its keys let go in the background."""
     task.cancel()
     await asyncio.wait({task})
 

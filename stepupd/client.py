@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 SYSTEM_SOCKET = "/run/stepupd/stepupd.sock"
 SERVICE_ACCOUNT = "stepupd"
+SILENCE = 150.0
+"""Seconds without a word after which the daemon counts as stopped: a rule gives a person at most
+120 to touch a key, and the rest is for a slow machine."""
 
 _LINE_MAX = 1024 * 1024
 _LOOK = 1.0
@@ -101,7 +104,7 @@ def find_socket() -> str:
 class Client:
     """One connection, one call at a time; made on entry to `with` or by the first call."""
 
-    def __init__(self, path: str | None = None, *, timeout: float | None = None) -> None:
+    def __init__(self, path: str | None = None, *, timeout: float | None = SILENCE) -> None:
         """`timeout` is how many seconds the daemon may stay silent; None waits for ever."""
         self.path = find_socket() if path is None else path
         self._timeout = timeout
@@ -249,7 +252,7 @@ class Client:
             except TimeoutError as error:
                 silence += _LOOK
                 if self._timeout is not None and silence >= self._timeout:
-                    raise _broken(self.path) from error
+                    raise _silent(self.path, silence) from error
                 continue
             except OSError as error:
                 raise _broken(self.path) from error
@@ -321,6 +324,14 @@ def _broken(path: str) -> DaemonUnreachable:
         f"the connection to stepupd at {path} broke",
         reason="unreachable",
         hint="The daemon's log may say why: journalctl -u stepupd",
+    )
+
+
+def _silent(path: str, seconds: float) -> DaemonUnreachable:
+    return DaemonUnreachable(
+        f"stepupd at {path} has said nothing for {seconds:.0f} seconds",
+        reason="unreachable",
+        hint="Is it stopped? See: systemctl status stepupd",
     )
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +15,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stepupd.api.admission import Admission
+from stepupd.api.dbus_door import BusDoor
+from stepupd.api.house import House
 from stepupd.api.limits import Limits
 from stepupd.api.listener import Entrance, Listener, adopt_socket, bind_socket
 from stepupd.api.relay import relay_entrance
 from stepupd.api.rpc import rpc_entrance
 from stepupd.broker import Broker
+from stepupd.bus_wiring import look_outside
 from stepupd.core.errors import StepUpError
 from stepupd.core.model import Caller, Door
 from stepupd.core.policy import Policy
@@ -26,6 +30,7 @@ from stepupd.core.record import describe_change, describe_known_key
 from stepupd.devices.key_ring import KeyRing
 from stepupd.devices.plugged import Source
 from stepupd.host import accounts, clock, systemd
+from stepupd.host.bus import find_bus_address
 from stepupd.host.journal import send_to_journal
 from stepupd.host.peer import identify
 from stepupd.places import Places
@@ -102,8 +107,11 @@ class Daemon:
             read_policy=lambda: self._policy,
             may_name_others=self._may_name_others,
             rp_id=rp_id,
+            is_simulated=mode.is_simulated,
             attestation_roots=self._settings.attestation_roots,
         )
+        self._broker = Broker(self._world)
+        self._bus: BusDoor | None = None
 
     async def run(self) -> None:
         """Open the doors, serve until told to stop, close everything."""
@@ -115,9 +123,11 @@ class Daemon:
         try:
             await self._begin_log()
             async with AsyncExitStack() as doors:
-                for listener in self._open_doors():
-                    listener.start()
-                    doors.push_async_callback(listener.close)
+                for door in self._open_doors():
+                    door.start()
+                    doors.push_async_callback(door.close)
+                if self._bus is not None:
+                    await self._bus.settle()
                 # What lives now lives on; to search it for garbage again takes milliseconds.
                 gc.collect()
                 gc.freeze()
@@ -132,23 +142,28 @@ class Daemon:
 
     async def _begin_log(self) -> None:
         """Record the start; a new log first learns the keys that were enrolled before it."""
-        if self._journal.count() == 0:
-            for credential in self._credentials.list_all():
+        known = self._credentials.list_all()
+        # Any other log has an entry for each key and one for each start; after a crash in the
+        # middle of this it has not, and saying it twice does no harm.
+        if self._journal.count() <= len(known):
+            for credential in known:
                 await self._journal.append(describe_known_key(OWN, credential))
         await self._journal.append(self._describe("start"))
 
     def close(self) -> None:
         """Let go of the stores."""
+        self._broker.close()
         self._journal.close()
         self._grants.close()
         self._credentials.close()
 
-    def _open_doors(self) -> list[Listener]:
+    def _open_doors(self) -> list[Listener | BusDoor]:
         limits = limit_connections(self._settings)
         admission = Admission(limits)
         service = Service(
-            Broker(self._world),
+            self._broker,
             mode=self._mode.word,
+            own_uid=OWN.uid,
             is_first_key_open=self._mode.is_user,
             is_simulated=self._mode.is_simulated,
         )
@@ -159,7 +174,11 @@ class Daemon:
             ("pam", places.relay_socket, relay_entrance(service, admission, limits)),
             ("rpc", places.rpc_socket, rpc_entrance(service, admission, limits)),
         )
-        return [
+        is_user = self._mode.is_user
+        outside = look_outside(self._broker, places, is_user=is_user, reload=self._reload)
+        house = House(service, admission, limits)
+        self._bus = BusDoor(find_bus_address(is_user=is_user), house, outside)
+        listeners = [
             Listener(
                 adopt_socket(given[name]) if name in given else bind_socket(path, access),
                 entrance,
@@ -169,6 +188,7 @@ class Daemon:
             )
             for name, path, entrance in doors
         ]
+        return [*listeners, self._bus]
 
     def _may_name_others(self, caller: Caller) -> bool:
         settings = self._settings
@@ -186,11 +206,21 @@ class Daemon:
             self._policy = load_policy(self._mode.places.configuration, is_reload=True)
         except StepUpError as error:
             _log.error("the old policy stays: %s", error)
-            self._journal.submit(self._describe("reload", error=str(error)))
+            record = self._describe("reload", error=str(error))
+        except Exception:  # noqa: BLE001 - whatever it was, the daemon goes on as it was
+            _log.exception("the old policy stays")
+            record = self._describe("reload", error="stepupd failed")
         else:
             _log.info("new policy: %d rules", len(self._policy.rules))
-            self._journal.submit(self._describe("reload"))
-        systemd.notify("READY=1")
+            record = self._describe("reload")
+            if self._bus is not None:
+                self._bus.announce(PolicyDigest=self._policy.digest)
+        try:
+            self._journal.submit(record).add_done_callback(_tell_failure)
+        except StepUpError:
+            _log.exception("the reload could not be recorded")
+        finally:
+            systemd.notify("READY=1")
 
     def _describe(self, kind: str, **fields: object) -> dict[str, object]:
         return describe_change(
@@ -208,6 +238,11 @@ class Daemon:
         if interval is not None:
             systemd.notify("WATCHDOG=1")
             asyncio.get_running_loop().call_later(interval, self._feed_watchdog)
+
+
+def _tell_failure(written: "Future[int]") -> None:
+    if written.exception() is not None:
+        _log.error("the reload could not be recorded: %s", written.exception())
 
 
 def limit_connections(settings: Settings) -> Limits:

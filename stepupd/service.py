@@ -2,7 +2,8 @@
 
 Permission comes from the table in `core.management`; where it says "proof", the proof is a
 ceremony like any other, with its own audit entry, before anything changes. Each change has an
-entry too, written first.
+entry too, written first; what takes away (a removal, a revocation) is recorded once it is done, a
+removal before as well.
 """
 
 import hashlib
@@ -14,10 +15,11 @@ from stepupd.core.authentication import authenticate
 from stepupd.core.call import Result, Status, StepUpCall
 from stepupd.core.effects import Ceremony
 from stepupd.core.errors import RequestError
-from stepupd.core.management import FALLBACK_RULE, Permission, Verb, permit
+from stepupd.core.management import FALLBACK_RULE, Permission, Verb, check_name, permit
 from stepupd.core.model import (
     Answer,
     Caller,
+    Claim,
     Credential,
     Grant,
     Level,
@@ -30,7 +32,7 @@ from stepupd.core.record import describe_change, describe_credential, encode_byt
 from stepupd.core.recovery_code import SALT_SIZE, make_codes, store_code
 from stepupd.core.registration import register
 from stepupd.core.snapshot import Snapshot
-from stepupd.world import Conversation
+from stepupd.world import Conversation, KeyTurn
 
 _DONE = Verdict(Answer.ALLOW, Reason.PROVED)
 
@@ -39,9 +41,16 @@ class Service:
     """The calls of `docs/protocol.md`, behind any door."""
 
     def __init__(
-        self, broker: Broker, *, mode: str, is_first_key_open: bool, is_simulated: bool
+        self,
+        broker: Broker,
+        *,
+        mode: str,
+        own_uid: int,
+        is_first_key_open: bool,
+        is_simulated: bool,
     ) -> None:
         self._broker = broker
+        self._own_uid = own_uid
         self._world = broker.world
         self._mode = mode
         self._is_first_key_open = is_first_key_open
@@ -55,23 +64,21 @@ class Service:
         self, caller: Caller, subject: str, name: str, conversation: Conversation
     ) -> Result:
         """Enrol the key that is touched, under `name`, and try it at once."""
-        check_name(name)
-        refusal = await self._clear(Verb.ENROLL, caller, subject, conversation)
-        if refusal is not None:
-            return refusal
+        now = await self._look(Verb.ENROLL, caller, subject)
+        check_name(name, now.credentials)
 
         def gather() -> Snapshot:
-            now = self._broker.gather(caller, StepUpCall(Verb.ENROLL.action, subject))
-            if any(credential.name == name for credential in now.credentials):
-                raise RequestError(
-                    f"there is a key named {name!r} already", hint="choose another name"
-                )
-            return now
+            return self._broker.gather(caller, StepUpCall(Verb.ENROLL.action, subject))
 
         def ceremony(now: Snapshot) -> Ceremony:
             return register(now, name, _make_user_id(now))
 
-        return await self._broker.hold(gather, ceremony, conversation, kind="enrol")
+        # One turn for the proof and both touches: nobody else's prompt comes in between.
+        async with self._world.authenticators.turn(now.request.subject.uid) as turn:
+            refusal = await self._clear(Verb.ENROLL, now, conversation, turn, name)
+            if refusal is not None:
+                return refusal
+            return await self._broker.hold(gather, ceremony, conversation, kind="enrol", turn=turn)
 
     async def list_credentials(self, caller: Caller, subject: str) -> tuple[Credential, ...]:
         """Return a subject's keys."""
@@ -81,49 +88,57 @@ class Service:
         self, caller: Caller, subject: str, which: str, name: str, conversation: Conversation
     ) -> Result:
         """Give the key that `which` names another name."""
-        check_name(name)
-        refusal = await self._clear(Verb.RENAME, caller, subject, conversation)
-        if refusal is not None:
-            return refusal
         now = await self._look(Verb.RENAME, caller, subject)
         found = find_credential(now.credentials, which)
-        entry = await self._record("rename", caller, replace(found, name=name))
-        uid = found.subject_uid
-        await self._broker.look_up(lambda: self._world.credentials.rename(uid, found.id, name))
-        return Result(_DONE, entry, credential=replace(found, name=name))
+        check_name(name, now.credentials)
+        refusal = await self._clear(Verb.RENAME, now, conversation, None, found.name, name)
+        if refusal is not None:
+            return refusal
+        async with self._broker.changing:
+            now = await self._look(Verb.RENAME, caller, subject)
+            found = find_credential(now.credentials, encode_bytes(found.id))
+            check_name(name, now.credentials)
+            renamed = replace(found, name=name)
+            entry = await self._record("rename", caller, renamed)
+            uid = found.subject_uid
+            await self._broker.store(lambda: self._world.credentials.rename(uid, found.id, name))
+        return Result(_DONE, entry, credential=renamed)
 
     async def remove_credential(
         self, caller: Caller, subject: str, which: str, conversation: Conversation
     ) -> Result:
         """Forget the key that `which` names, and every grant it earned."""
         now = await self._look(Verb.REMOVE, caller, subject)
-        find_credential(now.credentials, which)
-        refusal = await self._clear(Verb.REMOVE, caller, subject, conversation)
+        found = find_credential(now.credentials, which)
+        refusal = await self._clear(Verb.REMOVE, now, conversation, None, found.name)
         if refusal is not None:
             return refusal
-        found = find_credential(now.credentials, which)
-        await self._record("removing", caller, found)
-        self._world.grants.revoke(credential_id=found.id)
-        uid = found.subject_uid
-        await self._broker.look_up(lambda: self._world.credentials.remove(uid, found.id))
-        # For whoever verifies the log the key ends here: not earlier, a crash might keep it alive.
-        entry = await self._record("remove", caller, found)
+        async with self._broker.changing:
+            now = await self._look(Verb.REMOVE, caller, subject)
+            found = find_credential(now.credentials, encode_bytes(found.id))
+            await self._record("removing", caller, found)
+            self._world.grants.revoke(credential_id=found.id)
+            uid = found.subject_uid
+            await self._broker.store(lambda: self._world.credentials.remove(uid, found.id))
+            # For whoever verifies the log the key ends here: earlier, a crash might keep it alive.
+            entry = await self._record("remove", caller, found)
         return Result(_DONE, entry, credential=found)
 
     async def make_recovery_codes(
         self, caller: Caller, subject: str, conversation: Conversation
     ) -> tuple[Result, tuple[str, ...]]:
         """Make a new set of recovery codes in place of the old one, and show it this once."""
-        refusal = await self._clear(Verb.MAKE_CODES, caller, subject, conversation)
+        now = await self._look(Verb.MAKE_CODES, caller, subject)
+        refusal = await self._clear(Verb.MAKE_CODES, now, conversation, None)
         if refusal is not None:
             return refusal, ()
-        now = await self._look(Verb.MAKE_CODES, caller, subject)
         uid = now.request.subject.uid
         codes = make_codes(self._world.make_nonce)
         kept = await self._broker.look_up(lambda: self._store_codes(codes))
         record = describe_change("recovery-codes", caller, uid, count=len(codes))
-        entry = await self._world.journal.append(record)
-        await self._broker.look_up(lambda: self._world.recovery_codes.replace_codes(uid, kept))
+        async with self._broker.changing:
+            entry = await self._world.journal.append(record)
+            await self._broker.store(lambda: self._world.recovery_codes.replace_codes(uid, kept))
         return Result(_DONE, entry), codes
 
     def _store_codes(self, codes: tuple[str, ...]) -> tuple[RecoveryCode, ...]:
@@ -148,16 +163,18 @@ class Service:
     async def get_status(self, caller: Caller) -> Status:
         """Return what the daemon tells about itself."""
         now = await self._look(Verb.LIST, caller, "")
+        # What the whole machine does is its owner's to see, and in user mode the person's.
+        is_owner = caller.is_privileged or caller.uid == self._own_uid
         return Status(
             version=__version__,
             mode=self._mode,
             rp_id=self._world.rp_id,
             policy_digest=now.policy.digest,
             rules=len(now.policy.rules),
-            authenticators=self._world.authenticators.list_names(),
+            authenticators=self._world.authenticators.list_names() if is_owner else (),
             credentials=len(now.credentials),
             grants=len(now.grants),
-            entries=self._world.journal.count(),
+            entries=self._world.journal.count() if is_owner else 0,
             is_simulated=self._is_simulated,
         )
 
@@ -174,31 +191,47 @@ class Service:
         return now
 
     async def _clear(
-        self, verb: Verb, caller: Caller, subject: str, conversation: Conversation
+        self,
+        verb: Verb,
+        now: Snapshot,
+        conversation: Conversation,
+        turn: KeyTurn | None,
+        *what: str,
     ) -> Result | None:
-        """Return None once the caller may go on, or the result that says why not."""
-        now = await self._look(verb, caller, subject)
+        """Return None once the caller may go on, or the result that says why not.
+
+        `what` is to be done, and to whom: the prompt shows it and the signature covers it.
+        """
         match self._permit(verb, now):
             case Permission.GRANTED:
                 return None
             case Permission.REFUSED:
                 raise _not_permitted()
             case Permission.PROOF:
-                result = await self._prove(verb, caller, subject, conversation)
+                claim = Claim(command=("stepup", verb.value, *what))
+                result = await self._prove(verb, now, claim, conversation, turn)
                 return None if result.verdict.is_allow else result
 
     async def _prove(
-        self, verb: Verb, caller: Caller, subject: str, conversation: Conversation
+        self,
+        verb: Verb,
+        now: Snapshot,
+        claim: Claim,
+        conversation: Conversation,
+        turn: KeyTurn | None,
     ) -> Result:
         """Ask for a fresh touch at least; the administrator's rules may ask for more."""
-        call = StepUpCall(verb.action, subject, level=Level.TOUCH, max_age=0)
+        request = now.request
+        call = StepUpCall(
+            verb.action, request.subject.name, claim=claim, level=Level.TOUCH, max_age=0
+        )
 
         def gather() -> Snapshot:
-            now = self._broker.gather(caller, call)
-            rules = (*now.policy.rules, FALLBACK_RULE)
-            return replace(now, policy=replace(now.policy, rules=rules))
+            fresh = self._broker.gather(request.caller, call)
+            rules = (*fresh.policy.rules, FALLBACK_RULE)
+            return replace(fresh, policy=replace(fresh.policy, rules=rules))
 
-        return await self._broker.hold(gather, authenticate, conversation)
+        return await self._broker.hold(gather, authenticate, conversation, turn=turn)
 
     def _permit(self, verb: Verb, now: Snapshot) -> Permission:
         return permit(
@@ -216,16 +249,7 @@ class Service:
         return await self._world.journal.append(record)
 
 
-MAX_NAME = 40
 ID_PREFIX = 6
-
-
-def check_name(name: str) -> None:
-    """Raise RequestError unless `name` can stand on one line of a terminal."""
-    if not (0 < len(name) <= MAX_NAME and name.isprintable() and name == name.strip()):
-        raise RequestError(
-            "a key's name has 1 to 40 printable characters", hint="for example: --name blue"
-        )
 
 
 def find_credential(credentials: tuple[Credential, ...], which: str) -> Credential:
@@ -255,5 +279,5 @@ def _not_permitted() -> RequestError:
     return RequestError(
         "you may not do this",
         reason=Reason.NOT_PERMITTED.value,
-        hint="ask root, or prove yourself with a key that is enrolled already",
+        hint="a first key is for root to enrol: sudo stepup enroll --user NAME",
     )

@@ -1,4 +1,4 @@
-"""What the broker needs of the world, as small Protocols; `__main__` fills them in.
+"""What the broker needs of the world, as small Protocols; `daemon` fills them in.
 
 Everything marked "may block" is called in a worker thread, with a deadline.
 """
@@ -6,7 +6,7 @@ Everything marked "may block" is called in a worker thread, with a deadline.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from stepupd.core.effects import Notice, Reply, TroubleKind, Use
 from stepupd.core.model import Caller, Credential, Grant, Moment, RecoveryCode, Subject
@@ -88,14 +88,27 @@ class Journal(Protocol):
         """Return how many entries there are."""
 
 
-class Authenticators(Protocol):
-    """The keys that are plugged in, one ceremony at a time."""
+class KeyTurn(Protocol):
+    """One request's time at the keys; nobody else comes between its touches."""
 
-    async def use(self, use: Use, owner_uid: int, notify: Callable[[Notice], None]) -> Reply:
+    async def __aenter__(self) -> Self:
+        """Begin; the keys are taken with the first use."""
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Let the next request have the keys."""
+
+    async def use(self, use: Use, notify: Callable[[Notice], None]) -> Reply:
         """Run the operations side by side; cancelling the task cancels the keys.
 
         `notify` is called, in the event loop, with what the person should know meanwhile.
         """
+
+
+class Authenticators(Protocol):
+    """The keys that are plugged in."""
+
+    def turn(self, owner_uid: int) -> KeyTurn:
+        """Return a turn at the keys; owners take turns fairly."""
 
     def list_names(self) -> tuple[str, ...]:
         """Return what is plugged in, by name."""
@@ -130,4 +143,5 @@ class World:
     read_policy: Callable[[], Policy]
     may_name_others: Callable[[Caller], bool]
     rp_id: str
+    is_simulated: bool = False
     attestation_roots: tuple[bytes, ...] = ()

@@ -3,7 +3,8 @@
 The law of this file:
 * 0 comes only from one whole line that begins with exactly the bytes of an "allow"; whatever else
   comes in is handed on, unread, with the connection it came on, so that nobody is asked twice;
-* what is not understood at once (an option, a character, a missing socket) is left to `app`;
+* what is not understood at once (an option, a character, a missing socket) is left to `app`, and
+  so is a daemon that says nothing for a second: `stepupd.client` knows how long to wait;
 * nothing is imported that costs time: no typer, json, re, enum, dataclasses or typing.
 
 Not done here: prompts, explanations, errors.
@@ -20,6 +21,8 @@ _RESULT = b'{"jsonrpc":"2.0","id":1,"result":{'
 
 _SYSTEM_SOCKET = b"/run/stepupd/stepupd.sock"
 _LONGEST_LINE = 64 * 1024
+_LOOK = 1.0
+"""Seconds that one system call may block."""
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .:_-/@+,=")
 """Characters that mean themselves in JSON."""
 _NAMES = {
@@ -119,6 +122,7 @@ def _connect() -> "socket | None":
     if path is None:
         return None
     sock = socket(AF_UNIX, SOCK_STREAM)
+    sock.settimeout(_LOOK)
     try:
         sock.connect(path)
         # struct ucred: pid, uid, gid, of whoever called listen(). Others than these are left to

@@ -6,11 +6,14 @@ The law of this file: an answer is foreign. A field that is missing or of anothe
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from stepup.errors import CommandError
 from stepup.exits import ExitCode
 
 Answer = Mapping[str, object]
+
+_Kind = TypeVar("_Kind")
 
 VERDICTS = ("allow", "deny", "unavailable")
 
@@ -37,10 +40,7 @@ def read_verdict(answer: Answer) -> Verdict:
 
 def read_text(answer: Answer, name: str) -> str:
     """Return a field that must be text."""
-    value = answer.get(name)
-    if not isinstance(value, str):
-        raise refuse_reply(name)
-    return value
+    return _read(answer, name, str)
 
 
 def read_number(answer: Answer, name: str) -> float:
@@ -55,10 +55,7 @@ def read_number(answer: Answer, name: str) -> float:
 
 def read_flag(answer: Answer, name: str) -> bool:
     """Return a field that must be true or false."""
-    value = answer.get(name)
-    if not isinstance(value, bool):
-        raise refuse_reply(name)
-    return value
+    return _read(answer, name, bool)
 
 
 def read_answer(answer: Answer, name: str) -> Answer:
@@ -81,6 +78,13 @@ def read_texts(answer: Answer, name: str) -> list[str]:
     """Return a field that must be a list of texts."""
     value = answer.get(name)
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise refuse_reply(name)
+    return value
+
+
+def _read(answer: Answer, name: str, kind: type[_Kind]) -> _Kind:
+    value = answer.get(name)
+    if not isinstance(value, kind):
         raise refuse_reply(name)
     return value
 

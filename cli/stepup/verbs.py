@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from stepup import audit, completion, enroll, grants, keys, recovery, run, status, verify
+from stepup.doctor import verb as doctor
 from stepup.exits import list_exit_codes
-from stepup.pam import overview
 from stepup.pam import verbs as pam
 from stepup.terminal import print_result
 
@@ -28,6 +28,7 @@ def build_app() -> typer.Typer:
     app.command()(grants.revoke)
     app.add_typer(_build_audit(), name="audit")
     app.add_typer(_build_pam(), name="pam")
+    app.command()(doctor.doctor)
     app.command("demo")(_demo)
     app.command()(completion.completion)
     return app
@@ -51,7 +52,7 @@ def _build_audit() -> typer.Typer:
 
 def _build_pam() -> typer.Typer:
     group = _build_group("Ask for a step-up in sudo, su, login and others.")
-    group.command("status")(overview.status)
+    group.command("status")(pam.status)
     group.command("enable")(pam.enable)
     group.command("disable")(pam.disable)
     group.command("confirm")(pam.confirm)

@@ -1,13 +1,16 @@
-"""Who may still come in: counts of connections and running ceremonies per account.
+"""Who may still come in: connections, running ceremonies and calls per account.
 
 The law of this file: root and the others draw from separate pools, so no other account can keep
-sudo or sshd out; and a count goes down exactly once for each time it went up.
+sudo or sshd out; and a count goes down exactly once for each time it went up. How fast an account
+may call bounds how fast it can fill the audit log; root (sudo, sshd, login) is exempt.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
+from stepupd.api.allowance import Allowance
 from stepupd.api.limits import Limits
 from stepupd.core.errors import RequestError
 
@@ -15,8 +18,11 @@ from stepupd.core.errors import RequestError
 class Admission:
     """Shared by all doors of one daemon."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
+        """`clock` returns seconds that never go back."""
         self._limits = limits
+        self._clock = clock
+        self._allowance = Allowance(limits.burst, limits.calls_per_second)
         self._connections: Counter[int] = Counter()
         self._ceremonies: Counter[int] = Counter()
 
@@ -43,6 +49,11 @@ class Admission:
     def leave(self, uid: int) -> None:
         """Count a connection that ended."""
         _lower(self._connections, uid)
+
+    def spend(self, uid: int) -> None:
+        """Count a call before anything is done for it; `RequestError` ("busy") if too soon."""
+        if uid != 0 and not self._allowance.take(uid, self._clock()):
+            raise _busy("this account asks too often")
 
     @contextmanager
     def ceremony(self, uid: int) -> Iterator[None]:

@@ -4,23 +4,26 @@ The law of this file: every chunk read carries its sender's process id, put ther
 (SCM_CREDENTIALS, unix(7)), and a chunk from any other process than the one that connected ends the
 connection: whoever was handed root's socket does not speak as root. The process id is compared, not
 the uid, because su and polkit's helper connect as root and keep the person's real uid. Descriptors
-that a peer passes are never received: there is no room for them in the control buffer.
+that a peer passes are never received: there is no room for them in the control buffer. Of what a
+peer sends a few messages are handled per turn of the event loop, and nothing is read meanwhile.
 Not done here: no second look at the peer before a verdict leaves. A verdict goes to whoever holds
 the other end; a grant is bound to account, action and session, never to "this process".
 """
 
 import asyncio
 import logging
+import select
 import socket
 import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Protocol
 
 from stepupd.api.limits import Limits
 from stepupd.api.service import Peer
 from stepupd.core.errors import RequestError
 
-_CHUNK = 16 * 1024
+_CHUNK = 4 * 1024
+"""Bytes: a message or two, so that one peer's flood waits in its own socket."""
 _UCRED = struct.Struct("iII")
 _CONTROL = socket.CMSG_SPACE(_UCRED.size)
 
@@ -30,8 +33,12 @@ log = logging.getLogger(__name__)
 class Dialogue(Protocol):
     """What a door makes of a connection's bytes."""
 
-    def receive(self, chunk: bytes) -> None:
-        """Take what came in."""
+    def receive(self, chunk: bytes) -> Iterator[None]:
+        """Take what came in; each step handles one message."""
+        ...
+
+    def end_input(self) -> bool:
+        """Hear that nothing more comes in; return whether there is still something to send."""
         ...
 
     def lose(self) -> None:
@@ -45,13 +52,16 @@ class Connection:
     __slots__ = (
         "_deadline",
         "_dialogue",
+        "_hang_up_timer",
         "_is_finishing",
+        "_is_paused",
         "_limits",
         "_loop",
         "_on_closed",
         "_out",
         "_refusal",
         "_sock",
+        "_steps",
         "_timer",
         "peer",
         "spawn",
@@ -77,7 +87,10 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._dialogue: Dialogue | None = None
         self._out = bytearray()
+        self._steps: Iterator[None] = iter(())
+        self._is_paused = False
         self._is_finishing = False
+        self._hang_up_timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -137,8 +150,9 @@ class Connection:
             return
         self._loop.remove_reader(self._sock.fileno())
         self._loop.remove_writer(self._sock.fileno())
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._hang_up_timer):
+            if timer:
+                timer.cancel()
         self._sock.close()
         self.peer.close()
         self._out.clear()
@@ -156,9 +170,12 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            chunk, control = b"", []
-        if not chunk or self._dialogue is None:
             self.cut()
+            return
+        if self._dialogue is None:
+            self.cut()
+        elif not chunk:
+            self._end_input(self._dialogue)
         elif not self._is_from_peer(control):
             self.refuse(
                 RequestError(
@@ -168,7 +185,8 @@ class Connection:
                 )
             )
         else:
-            self._hand_over(self._dialogue, chunk)
+            self._steps = self._dialogue.receive(chunk)
+            self._handle_some()
 
     def _is_from_peer(self, control: list[tuple[int, int, bytes]]) -> bool:
         for level, kind, content in control:
@@ -177,13 +195,52 @@ class Connection:
                 return self.peer.is_sender(pid)
         return False
 
-    def _hand_over(self, dialogue: Dialogue, chunk: bytes) -> None:
+    def _handle_some(self) -> None:
         try:
-            dialogue.receive(chunk)
+            for _ in range(self._limits.messages_per_turn):
+                if self._dialogue is None:
+                    return
+                next(self._steps)
+        except StopIteration:
+            self._resume_reading()
         except Exception:
             # `receive` turns bad bytes into refusals: this is our own failure, and no pass.
             log.exception("a door failed on its input")
             self.cut()
+        else:
+            self._pause_reading()
+            self._loop.call_soon(self._handle_some)
+
+    def _pause_reading(self) -> None:
+        if self.is_open and not self._is_paused:
+            self._is_paused = True
+            self._loop.remove_reader(self._sock.fileno())
+
+    def _resume_reading(self) -> None:
+        if self.is_open and self._is_paused:
+            self._is_paused = False
+            self._loop.add_reader(self._sock.fileno(), self._read)
+
+    def _end_input(self, dialogue: Dialogue) -> None:
+        self._loop.remove_reader(self._sock.fileno())
+        if dialogue.end_input():
+            self._look_for_hang_up()
+        else:
+            self.cut()
+
+    def _look_for_hang_up(self) -> None:
+        # A peer that shut down its sending half can still read, and one that closed cannot: only
+        # then Linux says POLLHUP. The loop would say "readable" for both, again and again.
+        if self._sock.fileno() < 0:
+            return
+        look = select.poll()
+        look.register(self._sock, 0)
+        if look.poll(0):
+            self.cut()
+            return
+        self._hang_up_timer = self._loop.call_later(
+            self._limits.hang_up_seconds, self._look_for_hang_up
+        )
 
     def _send_some(self, message: bytes | bytearray) -> int | None:
         try:

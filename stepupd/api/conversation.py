@@ -27,12 +27,13 @@ class Line(Protocol):
 class Conversation:
     """One ceremony's way to show and to ask. `gone` resolves to HANG_UP or CANCELLED."""
 
-    __slots__ = ("_line", "_open", "gone")
+    __slots__ = ("_is_deaf", "_line", "_open", "gone")
 
     def __init__(self, line: Line) -> None:
         self.gone: asyncio.Future[TroubleKind] = asyncio.get_running_loop().create_future()
         self._line = line
         self._open: dict[int, asyncio.Future[Secret | None]] = {}
+        self._is_deaf = False
 
     async def show(self, text: str, *, is_error: bool = False) -> None:
         """Show a text; nothing happens once the caller is gone."""
@@ -41,7 +42,7 @@ class Conversation:
 
     async def ask(self, text: str, *, is_hidden: bool = True) -> Secret | None:
         """Return what was typed, None if the caller declined or went away."""
-        if self.gone.done():
+        if self.gone.done() or self._is_deaf:
             return None
         answer: asyncio.Future[Secret | None] = asyncio.get_running_loop().create_future()
         number = self._line.send_ask(text, is_hidden=is_hidden)
@@ -61,10 +62,18 @@ class Conversation:
         waiting.set_result(secret)
         return True
 
+    def stop_listening(self) -> None:
+        """Decline every question, now and from now on: the caller has said its last word."""
+        self._is_deaf = True
+        self._decline_open()
+
     def end(self, kind: TroubleKind) -> None:
         """Say that the caller hung up or cancelled; the first word counts."""
         if self.gone.done():
             return
         self.gone.set_result(kind)
+        self._decline_open()
+
+    def _decline_open(self) -> None:
         for number in tuple(self._open):
             self.answer(number, None)

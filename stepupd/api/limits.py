@@ -28,6 +28,21 @@ class Limits:
     line: int = 64 * 1024
     """One JSON-RPC line: a command of a thousand arguments, not an upload."""
 
+    malformed: int = 16
+    """Lines that are no message on one JSON-RPC connection: a broken client shows itself sooner."""
+
+    messages_per_turn: int = 4
+    """Messages of one connection per turn of the event loop, so that a flood leaves room for the
+    others: all 16 connections of an account together take about a millisecond."""
+
+    burst: int = 60
+    """Calls of one account at once: a script that asks before each of its steps. Every step-up
+    leaves an entry in the audit log, which root alone may fill as fast as it likes."""
+
+    calls_per_second: float = 2
+    """Calls of one account in the long run: at most some 170,000 entries a day, and more than any
+    person answers."""
+
     answer: int = 1024
     """What a person types: a PIN has at most 63 bytes (CTAP 2.1 section 6.5.1)."""
 
@@ -48,6 +63,9 @@ class Limits:
 
     spare_descriptors: int = 16
     """Descriptors left for keys, the audit log and /proc when connections take all others."""
+
+    hang_up_seconds: float = 0.2
+    """How often a caller that has said all it had to say is looked at: is it still there?"""
 
     pause_seconds: float = 0.2
     """How long no connection is accepted once descriptors have run out."""

@@ -29,6 +29,10 @@ _Action = Annotated[
 _MaxAge = Annotated[float, msgspec.Meta(ge=0, le=366 * 24 * 3600)]
 _Reason = Annotated[str, msgspec.Meta(max_length=512)]
 _Command = Annotated[tuple[str, ...], msgspec.Meta(max_length=1024)]
+COMMAND_WORDS = 256
+COMMAND_CHARACTERS = 4096
+"""Of a claimed command, what is handed on: twice what the relay takes. Every request is logged, and
+nobody reads more before a touch."""
 _Word = Literal["code", "touch", "verify", "attested"]
 
 
@@ -100,12 +104,25 @@ class Method:
     is_ceremony: bool = False
 
 
+def cut_command(words: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """Return the beginning of a claimed command that is handed on, and whether it was cut."""
+    kept: list[str] = []
+    room = COMMAND_CHARACTERS
+    for word in words[:COMMAND_WORDS]:
+        kept.append(word[:room])
+        if len(word) > room:
+            return tuple(kept), True
+        room -= len(word)
+    return tuple(kept), len(words) > COMMAND_WORDS
+
+
 async def _step_up(context: Context, params: StepUpParams) -> object:
+    command, is_cut = cut_command(params.command)
     call = StepUpCall(
         action=params.action,
         subject=params.subject,
         session=context.peer.find_session(),
-        claim=Claim(command=params.command, reason=params.reason),
+        claim=Claim(command=command, command_is_cut=is_cut, reason=params.reason),
         level=None if params.level is None else Level[params.level.upper()],
         max_age=params.max_age,
     )

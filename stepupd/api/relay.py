@@ -8,11 +8,13 @@ account, and what it earns serves no root peer. Anything unexpected is answered 
 
 import logging
 import re
+from collections.abc import Iterator
 from functools import partial
 
 from stepupd.api.admission import Admission
 from stepupd.api.connection import Connection
 from stepupd.api.conversation import Conversation
+from stepupd.api.house import House
 from stepupd.api.limits import Limits
 from stepupd.api.listener import Entrance
 from stepupd.api.relay_frames import (
@@ -43,7 +45,7 @@ def relay_entrance(service: Service, admission: Admission, limits: Limits) -> En
     """Return what a `Listener` needs to serve the relay."""
     return Entrance(
         Door.RELAY,
-        partial(RelayDialogue, service=service, admission=admission, limits=limits),
+        partial(RelayDialogue, house=House(service, admission, limits)),
         encode_refusal,
     )
 
@@ -105,36 +107,28 @@ def _told_session(request: RelayRequest) -> Session | None:
 class RelayDialogue:
     """One connection of the module. It is also the `Line` of its conversation."""
 
-    __slots__ = (
-        "_admission",
-        "_answers",
-        "_connection",
-        "_conversation",
-        "_decoder",
-        "_limits",
-        "_questions",
-        "_service",
-    )
+    __slots__ = ("_answers", "_connection", "_conversation", "_decoder", "_house", "_questions")
 
-    def __init__(
-        self, connection: Connection, *, service: Service, admission: Admission, limits: Limits
-    ) -> None:
+    def __init__(self, connection: Connection, house: House) -> None:
         self._connection = connection
-        self._service = service
-        self._admission = admission
-        self._limits = limits
+        self._house = house
         self._decoder = FrameDecoder()
         self._conversation: Conversation | None = None
         self._questions = 0
         self._answers = 0
 
-    def receive(self, chunk: bytes) -> None:
+    def receive(self, chunk: bytes) -> Iterator[None]:
         """Take bytes of the module; anything wrong ends the connection."""
         try:
             for frame in self._decoder.feed(chunk):
                 self._take(frame)
+                yield
         except RequestError as error:
             self._connection.refuse(error)
+
+    def end_input(self) -> bool:
+        """Hang up: the module needs both halves, and its program may just have died."""
+        return False
 
     def lose(self) -> None:
         """Tell the ceremony that its caller is gone."""
@@ -158,6 +152,7 @@ class RelayDialogue:
 
     def _take(self, frame: Frame) -> None:
         if frame.kind is Kind.REQUEST and self._conversation is None:
+            self._house.admission.spend(self._connection.peer.caller.uid)
             call = make_call(RelayRequest.parse(frame.payload), self._connection.peer)
             self._connection.expect(None)  # from here on the ceremony's own deadlines count
             self._conversation = Conversation(self)
@@ -169,7 +164,7 @@ class RelayDialogue:
 
     def _take_answer(self, payload: bytes) -> None:
         self._answers += 1
-        if len(payload) > self._limits.answer:
+        if len(payload) > self._house.limits.answer:
             raise RequestError("the answer is too long", reason="bad-answer")
         if self._conversation is not None:
             self._conversation.answer(self._answers, decode_answer(payload))
@@ -177,8 +172,9 @@ class RelayDialogue:
     async def _serve(self, call: StepUpCall, conversation: Conversation) -> None:
         caller = self._connection.peer.caller
         try:
-            with self._admission.ceremony(caller.uid):
-                reply = encode_result(await self._service.step_up(caller, call, conversation))
+            with self._house.admission.ceremony(caller.uid):
+                result = await self._house.service.step_up(caller, call, conversation)
+            reply = encode_result(result)
         except RequestError as error:
             reply = encode_refusal(error)
         except StepUpError as error:

@@ -2,15 +2,18 @@
 
 The law of this file: each call gets exactly one response; a connection runs one ceremony and a few
 calls, more are refused at once; closing it, or `Cancel`, ends its ceremony; and of our own failures
-the caller hears that we failed, never how.
+the caller hears that we failed, never how. A client that only ends its own sending is still there:
+what it asked is answered, but it can be asked nothing any more.
 """
 
 import logging
+from collections.abc import Iterator
 from functools import partial
 
 from stepupd.api.admission import Admission
 from stepupd.api.connection import Connection
 from stepupd.api.conversation import Conversation
+from stepupd.api.house import House
 from stepupd.api.jsonrpc import (
     Call,
     Code,
@@ -40,7 +43,7 @@ def rpc_entrance(service: Service, admission: Admission, limits: Limits) -> Entr
     """Return what a `Listener` needs to serve JSON-RPC."""
     return Entrance(
         Door.SOCKET,
-        partial(RpcDialogue, service=service, admission=admission, limits=limits),
+        partial(RpcDialogue, house=House(service, admission, limits)),
         encode_refusal,
     )
 
@@ -72,39 +75,49 @@ class RpcDialogue:
     """One connection of a client. It is also the `Line` of its ceremony's conversation."""
 
     __slots__ = (
-        "_admission",
         "_calls",
         "_connection",
         "_conversation",
+        "_house",
+        "_is_ended",
         "_is_slow",
         "_limits",
         "_lines",
+        "_malformed",
         "_questions",
-        "_service",
     )
 
-    def __init__(
-        self, connection: Connection, *, service: Service, admission: Admission, limits: Limits
-    ) -> None:
+    def __init__(self, connection: Connection, house: House) -> None:
         self._connection = connection
-        self._service = service
-        self._admission = admission
-        self._limits = limits
-        self._lines = LineDecoder(limits.line)
+        self._house = house
+        self._limits = house.limits
+        self._lines = LineDecoder(house.limits.line)
         self._conversation: Conversation | None = None
         self._calls = 0
         self._questions = 0
+        self._malformed = 0
         self._is_slow = False
+        self._is_ended = False
 
-    def receive(self, chunk: bytes) -> None:
-        """Take bytes of the client; a bad line is answered, an endless one ends the connection."""
+    def receive(self, chunk: bytes) -> Iterator[None]:
+        """Take bytes of the client; a bad line is answered, many or an endless one end it."""
         try:
             for line in self._lines.feed(chunk):
                 self._is_slow = False
                 self._answer_for(line)
+                yield
         except RpcError as error:
             self._connection.refuse(error)
         self._set_deadline()
+
+    def end_input(self) -> bool:
+        """Answer what was asked, then finish; questions are declined from here on."""
+        self._is_ended = True
+        if self._conversation is not None:
+            self._conversation.stop_listening()
+        self._connection.expect(None)
+        self._finish_if_done()
+        return True
 
     def lose(self) -> None:
         """Tell the ceremony that its caller is gone."""
@@ -124,8 +137,12 @@ class RpcDialogue:
     def _answer_for(self, line: bytes) -> None:
         try:
             self._take(line)
-        except RequestError as error:
-            self._connection.send(encode_refusal(error))
+        except RpcError as error:
+            self._malformed += 1
+            if self._malformed < self._limits.malformed:
+                self._connection.send(encode_refusal(error))
+            else:
+                self._connection.refuse(error)
 
     def _take(self, line: bytes) -> None:
         message = decode_message(line)
@@ -156,6 +173,11 @@ class RpcDialogue:
         self._conversation.answer(int(number), secret)
 
     def _begin(self, call: Call, message_id: MessageId) -> None:
+        try:
+            self._house.admission.spend(self._connection.peer.caller.uid)
+        except RequestError as busy:
+            self._connection.send(encode_refusal(busy, message_id))
+            return
         method = METHODS.get(call.method)
         if method is None:
             raise RpcError(Code.METHOD_NOT_FOUND, "there is no such method", message_id=message_id)
@@ -169,7 +191,7 @@ class RpcDialogue:
         if method.is_ceremony:
             self._conversation = conversation
         self._calls += 1
-        context = Context(self._service, self._connection.peer, conversation)
+        context = Context(self._house.service, self._connection.peer, conversation)
         self._connection.spawn(self._serve(method, context, params, message_id))
 
     async def _serve(
@@ -184,19 +206,24 @@ class RpcDialogue:
             self._conversation = None
         self._connection.send(reply)
         self._set_deadline()
+        self._finish_if_done()
 
     async def _run(self, method: Method, context: Context, params: object) -> object:
         if not method.is_ceremony:
             return await method.call(context, params)
-        with self._admission.ceremony(context.peer.caller.uid):
+        with self._house.admission.ceremony(context.peer.caller.uid):
             return await method.call(context, params)
 
     def _end_ceremony(self, kind: TroubleKind) -> None:
         if self._conversation is not None:
             self._conversation.end(kind)
 
+    def _finish_if_done(self) -> None:
+        if self._is_ended and not self._calls:
+            self._connection.finish()
+
     def _set_deadline(self) -> None:
-        if not self._connection.is_open:
+        if not self._connection.is_open or self._is_ended:
             return
         was_slow, self._is_slow = self._is_slow, self._lines.is_partial
         if self._is_slow:

@@ -23,6 +23,9 @@ from stepupd.core.errors import AuthenticatorError
 from stepupd.core.evidence import Evidence, make_evidence
 from stepupd.core.model import Credential, Level, Reason
 
+MAX_DATA = 1024
+"""Bytes of authenticator data: 37 and what an extension adds unasked. The log keeps all of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
@@ -59,6 +62,8 @@ def check_assertion(reply: Asserted, expected: Expectation) -> Evidence:
         challenge=expected.challenge,
         origin=origin_of(expected.rp_id),
     )
+    if len(reply.authenticator_data) > MAX_DATA:
+        raise AuthenticatorError("too much was signed", reason=Reason.BAD_ENCODING)
     data = parse_authenticator_data(reply.authenticator_data)  # 3
     check_rp_id(data, expected.rp_id)  # 4
     if data.attested is not None:  # 5
@@ -102,12 +107,19 @@ def _check_backup(data: AuthenticatorData, credential: Credential) -> None:
 
 
 def _check_counter(data: AuthenticatorData, credential: Credential) -> None:
-    """WebAuthn Level 3 section 6.1.1. Zero so far: there is no counter yet, or never will be."""
-    if credential.sign_count and data.sign_count <= credential.sign_count:
+    if not is_newer_count(data.sign_count, credential.sign_count):
         raise AuthenticatorError(
             "the signature counter did not move forward: the key may have been copied",
             reason=Reason.COUNTER_REGRESSED,
         )
+
+
+def is_newer_count(new: int, stored: int) -> bool:
+    """Return whether a signature counter moved forward (WebAuthn Level 3 section 6.1.1).
+
+    Zero both times: the authenticator keeps none.
+    """
+    return new > stored or new == stored == 0
 
 
 def _level_of(data: AuthenticatorData, credential: Credential) -> Level:

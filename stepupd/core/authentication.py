@@ -80,8 +80,7 @@ def ask_for_assertion(
         allow=tuple(credential.id for credential in credentials),
         is_uv=is_uv_required(requirement),
     )
-    is_simulated = any(credential.is_simulated for credential in credentials)
-    text = say_touch(now.request, is_simulated=is_simulated)
+    text = say_touch(now.request, is_simulated=now.is_simulated)
     start = now.now.boot
     insert_deadline = start + INSERT_WAIT if may_recover(now, requirement) else None
     return Use((operation,), text, start + requirement.deadline, insert_deadline)

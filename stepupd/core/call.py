@@ -42,7 +42,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the daemon tells about itself. Counts are the caller's own."""
+    """What the daemon tells about itself.
+
+    Keys and grants are the caller's own; what is plugged in and how long the log is are told only
+    to root and to the account that the daemon runs as.
+    """
 
     version: str
     mode: str

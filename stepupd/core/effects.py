@@ -45,6 +45,8 @@ class AssertFido2:
     is_uv: bool
     pin: Secret | None = None
     authenticator: str = ""
+    retries: int = 0
+    """How many tries the person was told of; with fewer left the PIN is not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class RegisterFido2:
     exclude: tuple[bytes, ...]
     pin: Secret | None = None
     authenticator: str = ""
+    retries: int = 0
 
 
 Operation = AssertFido2 | RegisterFido2

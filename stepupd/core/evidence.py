@@ -4,7 +4,7 @@ Law: only `check_assertion` and `check_code` call the makers here; a test reads 
 holds an `Evidence` therefore holds something that was verified against the subject's own record.
 """
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import final
 
 from stepupd.core.errors import InternalError
@@ -31,10 +31,11 @@ class Evidence:
     signature: bytes
     recovery_tag: str
     """Which recovery code it was; empty for a key."""
-    seal: object
+    seal: InitVar[object]
+    """No field: what is not stored cannot be taken from one evidence to make another."""
 
-    def __post_init__(self) -> None:
-        if self.seal is not _SEAL:
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
             raise InternalError("evidence comes from a checker, not from a constructor")
 
 

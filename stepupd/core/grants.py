@@ -4,7 +4,7 @@ The law of this file:
 * a grant covers one subject, one action, one boot, and in `session` scope one session;
 * its age is measured on the boot clock; the requirement of today decides, not that of its birth;
 * no grant outlives the key that earned it;
-* what an ordinary caller earned never serves a root caller;
+* what one account's process earned never serves another's, but the subject's own;
 * anything missing (no session, no age allowed) means the grant does not cover.
 """
 
@@ -29,7 +29,7 @@ def covers(grant: Grant, request: StepUpRequest, requirement: Requirement, now: 
     return (
         grant.subject_uid == request.subject.uid
         and grant.action == request.action
-        and (grant.is_privileged or not request.caller.is_privileged)
+        and request.caller.uid in {grant.caller_uid, request.subject.uid}
         and grant.level >= requirement.level
         and grant.method in requirement.methods
         and is_alive(grant, now)
@@ -86,5 +86,5 @@ def make_grant(
         credential_id=evidence.credential_id,
         auth_time=now.boot,
         expires=now.boot + requirement.max_age,
-        is_privileged=request.caller.is_privileged,
+        caller_uid=request.caller.uid,
     )

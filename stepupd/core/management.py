@@ -7,7 +7,8 @@ A first key needs root, unless the administrator opened that.
 
 from enum import Enum, unique
 
-from stepupd.core.model import Caller, Level, Requirement, Scope
+from stepupd.core.errors import RequestError
+from stepupd.core.model import Caller, Credential, Level, Requirement, Scope
 from stepupd.core.policy import Rule, RuleEffect
 
 
@@ -36,6 +37,26 @@ class Permission(Enum):
     GRANTED = "granted"
     PROOF = "proof"
     REFUSED = "refused"
+
+
+MAX_NAME = 40
+"""Fits a prompt line beside the sentence around it."""
+
+
+def check_name(name: str, others: tuple[Credential, ...]) -> None:
+    """Raise RequestError unless a key's name can be shown, and is not another's of the subject."""
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable() or name != name.strip():
+        raise RequestError(
+            f"a name has 1 to {MAX_NAME} printable characters, no space at the ends",
+            reason="bad-name",
+            hint="for example: --name blue",
+        )
+    if any(other.name == name for other in others):
+        raise RequestError(
+            f"there is a key named {name!r} already",
+            reason="name-taken",
+            hint="choose another name",
+        )
 
 
 _NEEDS_PROOF = frozenset({Verb.ENROLL, Verb.RENAME, Verb.REMOVE, Verb.MAKE_CODES})

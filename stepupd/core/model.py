@@ -35,7 +35,7 @@ class Method(StrEnum):
 
     FIDO2 = "fido2"
     RECOVERY = "recovery"
-    """A recovery code: stands in for a touch where a key is lost, never for more."""
+    """A recovery code, where a rule lets one stand in for a touch. No rule names it as a method."""
 
 
 @unique
@@ -56,6 +56,7 @@ class Door(StrEnum):
 
     RELAY = "relay"
     SOCKET = "socket"
+    BUS = "bus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +147,16 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What has to be proved. `max_age` and `deadline` are seconds; no `methods` means any."""
+    """What has to be proved. `max_age` and `deadline` are seconds; no `methods` means none."""
 
     level: Level
     max_age: float = 0
     scope: Scope = Scope.REQUEST
-    methods: frozenset[Method] = frozenset(Method)
+    methods: frozenset[Method] = frozenset({Method.FIDO2})
     attempts: int = 3
     deadline: float = 30
+    is_recoverable: bool = False
+    """Whether a recovery code may stand in for a touch where the key is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +204,13 @@ class Grant:
     credential_id: bytes
     auth_time: float
     expires: float
-    is_privileged: bool
-    """Whether a root caller asked. What an ordinary process earned never serves root."""
+    caller_uid: int
+    """Whose process asked: it serves the processes of that account, and the subject's own."""
+
+    @property
+    def is_privileged(self) -> bool:
+        """Whether root's process earned it."""
+        return self.caller_uid == 0
 
 
 @unique

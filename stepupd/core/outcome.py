@@ -11,8 +11,8 @@ from stepupd.core.model import Credential, Grant, Verdict
 class Outcome:
     """The one result of a ceremony; the broker commits it, audit entry first.
 
-    `used` names the grant that satisfied the request, `grant` is a new one to remember,
-    `credential` one to store (registration), `alarm` something the administrator must see.
+    `grant` is a new one to remember, `credential` one to store (registration), `alarm` something
+    the administrator must see.
     """
 
     verdict: Verdict

@@ -1,7 +1,7 @@
 """PINs: asked only where a key needs one, and never the last tries unasked.
 
 The law of this file:
-* a PIN goes to the one key that was chosen, and only to that key;
+* a PIN goes to the one key that was chosen, and only while it has the tries the person heard of;
 * two wrong PINs end the ceremony (CTAP blocks at three in a row);
 * a key with three tries or fewer gets none of them without a typed "yes".
 """
@@ -50,7 +50,7 @@ def use_authenticator(
                 pin = yield from ask_pin(reply, request, use.deadline)
                 if isinstance(pin, Trouble):
                     return pin
-                current = _with_pin(use, reply.authenticator, pin)
+                current = _with_pin(use, reply.authenticator, pin, reply.retries)
             case Trouble(kind=kind) if kind in _RETRIED:
                 wrong += 1
                 if wrong >= attempts or asked >= MAX_WRONG_PINS:
@@ -84,9 +84,10 @@ def ask_pin(
     return typed.secret
 
 
-def _with_pin(use: Use, authenticator: str, pin: Secret | None) -> Use:
+def _with_pin(use: Use, authenticator: str, pin: Secret | None, retries: int = 0) -> Use:
     operations = tuple(
-        replace(operation, pin=pin, authenticator=authenticator) for operation in use.operations
+        replace(operation, pin=pin, authenticator=authenticator, retries=retries)
+        for operation in use.operations
     )
     return replace(use, operations=operations)
 

@@ -130,7 +130,12 @@ def find_floor(policy: Policy, request: StepUpRequest) -> Floor:
     floor = _first_floor(rules)
     command = " ".join(request.claim.command)
     for rule in rules:
-        if rule.commands and match_any(rule.commands, command):
+        if not rule.commands:
+            continue
+        if request.claim.command_is_cut:
+            # What was cut off may be what any of these rules is about.
+            floor = stiffen(floor, _floor_of(rule))
+        elif match_any(rule.commands, command):
             return stiffen(floor, _floor_of(rule))
     return floor
 
@@ -168,6 +173,7 @@ def join_requirements(one: Requirement, other: Requirement) -> Requirement:
         methods=one.methods & other.methods,
         attempts=min(one.attempts, other.attempts),
         deadline=min(one.deadline, other.deadline),
+        is_recoverable=one.is_recoverable and other.is_recoverable,
     )
 
 

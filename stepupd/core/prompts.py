@@ -3,7 +3,7 @@
 Each text fits 80 columns, needs no colour, and holds foreign words only through `display`.
 """
 
-from stepupd.core.display import escape, shorten, show_command, show_name
+from stepupd.core.display import show_command, show_name, show_reason
 from stepupd.core.effects import Notice
 from stepupd.core.model import Claim, Reason, StepUpRequest
 
@@ -20,7 +20,7 @@ REASON_TEXTS = {
     Reason.NO_CREDENTIAL: "No key that policy accepts is enrolled for this account.",
     Reason.NO_AUTHENTICATOR: "None of your keys was plugged in in time.",
     Reason.ALREADY_ENROLLED: "This key is enrolled already.",
-    Reason.TIMEOUT: "Nobody touched the key in time.",
+    Reason.TIMEOUT: "There was no answer in time.",
     Reason.CANCELLED: "Cancelled.",
     Reason.DECLINED: "Declined on the key.",
     Reason.TOO_MANY_TRIES: "Too many wrong tries.",
@@ -79,7 +79,7 @@ def _say_claim(claim: Claim) -> list[str]:
     if claim.command:
         lines += ["It says it wants to run:", f"  {show_command(claim)}"]
     if claim.reason:
-        lines.append(f"It says why: {shorten(escape(claim.reason), 64)}")
+        lines.append(f"It says why: {show_reason(claim.reason)}")
     return lines
 
 
@@ -108,9 +108,10 @@ def say_enrol(subject: str, *, is_simulated: bool = False) -> str:
     return f"Touch the {key} to enrol it for {show_name(subject)}."
 
 
-def say_second_touch() -> str:
+def say_second_touch(*, is_simulated: bool = False) -> str:
     """Return the text of the trial right after enrolment."""
-    return "Touch it once more, to prove that it works."
+    key = "the simulated key" if is_simulated else "it"
+    return f"Touch {key} once more, to prove that it works."
 
 
 def ask_pin_text(request: StepUpRequest, key: str, retries: int) -> str:

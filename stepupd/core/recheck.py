@@ -46,11 +46,13 @@ def follow_enrolment(keys: dict[str, EnrolledKey], entry: Entry) -> None:
 
     Raises AuthenticatorError if the entry claims to do so, but does not say it properly.
     """
-    if entry.kind not in {"enrol", "remove"} or not _is_done(entry):
+    if entry.kind == "withdrawn" and "credential" not in entry.fields:
+        return
+    if entry.kind not in {"enrol", "remove", "withdrawn"} or not _is_done(entry):
         return
     credential = _take_mapping(entry.fields, "credential")
     credential_id = _take_text(credential, "id")
-    if entry.kind == "remove":
+    if entry.kind in {"remove", "withdrawn"}:
         keys.pop(credential_id, None)
         return
     public_key = _take_bytes(credential, "public_key")
@@ -159,7 +161,8 @@ def _match_command(digest: str, told: Mapping[str, Any]) -> None:
 
 def _is_done(entry: Entry) -> bool:
     """Tell whether it happened: a ceremony has a verdict, what root does has none."""
-    verdict = entry.fields.get("verdict", _NONE_NEEDED if entry.kind == "remove" else None)
+    is_told = entry.kind in {"remove", "withdrawn"}
+    verdict = entry.fields.get("verdict", _NONE_NEEDED if is_told else None)
     return isinstance(verdict, dict) and verdict.get("answer") == Answer.ALLOW.value
 
 

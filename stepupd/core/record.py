@@ -54,6 +54,14 @@ def describe_step_up(
     return record
 
 
+def describe_withdrawal(entry: int, outcome: Outcome) -> Record:
+    """Return the record that an earlier entry did not come true: storing its result failed."""
+    record: Record = {"kind": "withdrawn", "entry": entry}
+    if outcome.credential is not None:
+        record["credential"] = {"id": encode_bytes(outcome.credential.id)}
+    return record
+
+
 def describe_change(kind: str, caller: Caller, subject_uid: int, **fields: object) -> Record:
     """Return the record of something that was managed without a ceremony of its own."""
     return {

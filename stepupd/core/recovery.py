@@ -1,8 +1,8 @@
 """When a key is lost: a recovery code in place of its touch.
 
 The law of this file: a code is asked for only where no key of the subject could answer and where
-policy accepts the method, in place of a touch, never of more. It allows one request, earns no
-grant, and raises an alarm. Two wrong codes end the ceremony.
+the rule says `recovery = true`, in place of a touch, never of more. It allows one request, earns
+no grant, and raises an alarm. Two wrong codes end the ceremony.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ from stepupd.core.conclude import refuse, refuse_trouble
 from stepupd.core.decision import StepUp
 from stepupd.core.effects import Ask, Ceremony, Show, Trouble, TroubleKind, Typed
 from stepupd.core.errors import AuthenticatorError
-from stepupd.core.model import Answer, Level, Method, Reason, Requirement, Verdict
+from stepupd.core.model import Answer, Level, Reason, Requirement, Verdict
 from stepupd.core.outcome import Outcome
 from stepupd.core.prompts import ask_recovery_text, say_reason
 from stepupd.core.recovery_code import check_code
@@ -20,8 +20,8 @@ from stepupd.core.snapshot import Snapshot
 INSERT_WAIT = 10.0
 """Seconds to wait for a first key where a code could be typed in its place."""
 
-TYPING = 55.0
-"""Seconds from the start until a code must be there: within the PAM module's own 60."""
+TYPING = 25.0
+"""Seconds past the rule's deadline for typing: with its default, within the PAM module's 60."""
 
 ATTEMPTS = 2
 
@@ -39,9 +39,7 @@ _KEY_IS_LOST = frozenset(
 def may_recover(now: Snapshot, requirement: Requirement) -> bool:
     """Return whether a recovery code would be accepted at all."""
     return (
-        bool(now.recovery_codes)
-        and Method.RECOVERY in requirement.methods
-        and requirement.level <= Level.TOUCH
+        bool(now.recovery_codes) and requirement.is_recoverable and requirement.level <= Level.TOUCH
     )
 
 
@@ -52,7 +50,8 @@ def is_key_lost(trouble: Trouble) -> bool:
 
 def recover(now: Snapshot, decision: StepUp) -> Ceremony:
     """Ask for a recovery code and check it."""
-    question = Ask(ask_recovery_text(now.request), now.now.boot + TYPING)
+    deadline = now.now.boot + decision.requirement.deadline + TYPING
+    question = Ask(ask_recovery_text(now.request), deadline)
     for attempt in range(ATTEMPTS):
         typed = yield question
         if not isinstance(typed, Typed):

@@ -70,7 +70,8 @@ def _ask_for_registration(now: Snapshot, user_id: bytes) -> Use:
         algorithms=tuple(ALGORITHMS),
         exclude=tuple(credential.id for credential in now.credentials),
     )
-    return Use((operation,), say_enrol(now.request.subject.name), now.now.boot + DEADLINE)
+    text = say_enrol(now.request.subject.name, is_simulated=now.is_simulated)
+    return Use((operation,), text, now.now.boot + DEADLINE)
 
 
 def _try_credential(now: Snapshot, credential: Credential, deadline: float) -> Ceremony:
@@ -80,7 +81,8 @@ def _try_credential(now: Snapshot, credential: Credential, deadline: float) -> C
         allow=(credential.id,),
         is_uv=False,
     )
-    use = Use((operation,), say_second_touch(), deadline)
+    text = say_second_touch(is_simulated=now.is_simulated)
+    use = Use((operation,), text, deadline)
     reply = yield from use_authenticator(use, now.request, ATTEMPTS)
     if not isinstance(reply, Asserted):
         return refuse_trouble(_trouble_of(reply))

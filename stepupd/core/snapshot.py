@@ -19,6 +19,8 @@ class Snapshot:
     nonce: bytes
     rp_id: str
     recovery_codes: tuple[RecoveryCode, ...] = ()
+    is_simulated: bool = False
+    """Whether the keys are simulated; then every prompt says so."""
     attestation_roots: tuple[bytes, ...] = ()
     """DER certificates that may vouch for an authenticator's model."""
 

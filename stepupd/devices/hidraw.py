@@ -157,8 +157,9 @@ class HidrawSource:
 
 
 def _find_identity(node: Path) -> str:
-    """Return the node's place in sysfs, with the kernel's running number of the device."""
+    """Return the device behind a node, with the kernel's running number; "" if there is none."""
     try:
-        return os.path.realpath(node / "device", strict=True) + f" {node.name}"
+        # Like 0003:1050:0407.0005: the last part counts up at every plug (hid_add_device).
+        return f"{(node / 'device').readlink().name} {node.name}"
     except OSError:
         return ""

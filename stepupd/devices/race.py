@@ -33,6 +33,9 @@ RESCAN = 0.2
 CLOSING = 5.0
 """Seconds that cancelled keys get to let go; a bounded link needs less than half."""
 
+MAX_RESTARTS = 20
+"""How often keys that gave up waiting are asked again: real ones wait 10 s or more."""
+
 Answer = Asserted | Registered | PinNeeded | Trouble
 
 _PASSES_ON = frozenset(
@@ -82,18 +85,19 @@ class Race:
         self._running: dict[str, _Runner] = {}
         self._met: set[str] = set()
         self._blinked: set[str] = set()
+        self._restarts = 0
         self._trouble = Trouble(TroubleKind.NO_AUTHENTICATOR)
 
     async def run(self) -> Answer:
         """Return the winner's answer, or at the deadline the trouble that best says why not."""
         while True:
             present = list(self._find_keys())
-            self._start_new_keys(present)
-            if self._has_lost_the_chosen_key(present):
-                return Trouble(TroubleKind.GONE, self._wanted)
             left = self._use.deadline - self._read_boot_clock()
             if left <= 0 or self._is_nobody_coming(present):
                 return await self._run_out()
+            self._start_new_keys(present)
+            if self._has_lost_the_chosen_key(present):
+                return Trouble(TroubleKind.GONE, self._wanted)
             try:
                 async with asyncio.timeout(min(RESCAN, left)):
                     identity, answer = await self._answers.get()
@@ -108,15 +112,22 @@ class Race:
         """Stop every key and wait, within bounds, until it has let go."""
         for runner in self._running.values():
             runner.stop.set()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING):
-                while self._running:
-                    identity, answer = await self._answers.get()
-                    self._running.pop(identity, None)
-                    if isinstance(answer, Trouble) and answer.kind is TroubleKind.BUSY:
-                        self._trouble = answer
-        except TimeoutError:
-            return
+                await self.drain()
+
+    async def drain(self) -> None:
+        """Wait until every key has let go, for as long as that takes."""
+        while self._running:
+            identity, answer = await self._answers.get()
+            self._running.pop(identity, None)
+            if isinstance(answer, Trouble) and answer.kind is TroubleKind.BUSY:
+                self._trouble = answer
+
+    @property
+    def running(self) -> set[str]:
+        """The identities of keys that have not let go."""
+        return set(self._running)
 
     @property
     def _wanted(self) -> str:
@@ -177,6 +188,11 @@ class Race:
         """Return what ends the race; None while another key may still do better."""
         if not isinstance(answer, Trouble) or answer.kind not in _LEAVES_OTHERS:
             return answer
+        if answer.kind is TroubleKind.TIMEOUT and self._restarts < MAX_RESTARTS:
+            # The key's own patience is shorter than the rule's: it blinks again.
+            self._restarts += 1
+            self._met.discard(identity)
+            return None
         if self._trouble.kind in _PASSES_ON or answer.kind not in _PASSES_ON:
             self._trouble = answer
         # Somebody touched it, or it is all there is; else it just sits beside the right one.

@@ -60,6 +60,10 @@ def verify_person(
     options = client.info.options
     if operation.pin is not None:
         pin = ClientPin(client)
+        left, _ = pin.get_pin_retries()
+        if left < operation.retries:
+            # Somebody else spent tries since the person was asked: ask again, with the truth.
+            return int(left)
         token = pin.get_pin_token(
             operation.pin.reveal(), ClientPin.PERMISSION(permission), operation.rp_id
         )

@@ -1,25 +1,13 @@
 """What a record must be like before it is stored."""
 
-from stepupd.core.errors import InternalError, RequestError
+from stepupd.core.assertion import is_newer_count
+from stepupd.core.errors import InternalError
 from stepupd.core.model import Credential
 
-MAX_NAME = 40
-"""Fits a prompt line beside the sentence around it."""
 MAX_ID = 1023
 """WebAuthn section 4, "Credential ID"."""
 _MAX_COUNT = 2**32 - 1
 """WebAuthn section 6.1: signCount is 32 bits."""
-
-
-def check_name(name: str, others: tuple[Credential, ...]) -> None:
-    """Raise RequestError unless the name can be shown, and is not another's of the subject."""
-    if not 0 < len(name) <= MAX_NAME or not name.isprintable() or name != name.strip():
-        raise RequestError(
-            f"a name has 1 to {MAX_NAME} printable characters, no space at the ends",
-            reason="bad-name",
-        )
-    if any(other.name == name for other in others):
-        raise RequestError("you have a key of that name", reason="name-taken")
 
 
 def check_credential(credential: Credential) -> None:
@@ -34,7 +22,7 @@ def check_credential(credential: Credential) -> None:
 def check_use(credential: Credential, sign_count: int) -> None:
     """Raise InternalError unless the count grew, or the key has none (WebAuthn section 6.1.1)."""
     _check_range(sign_count)
-    if sign_count <= credential.sign_count and (sign_count or credential.sign_count):
+    if not is_newer_count(sign_count, credential.sign_count):
         raise InternalError(
             f"sign count {sign_count} after {credential.sign_count}", reason="counter-regressed"
         )

@@ -18,8 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from stepupd.core.errors import InternalError, RequestError
+from stepupd.core.management import check_name
 from stepupd.core.model import Credential
-from stepupd.store.credential_rules import check_credential, check_name, check_use
+from stepupd.store.credential_rules import check_credential, check_use
 from stepupd.store.sealed_rows import SealedRows
 
 

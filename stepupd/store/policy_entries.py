@@ -24,6 +24,7 @@ class RuleEntry(Entry, frozen=True):
     methods: tuple[str, ...] | None = None
     attempts: int | None = None
     deadline: Duration | None = None
+    recovery: bool | None = None
 
 
 class RungEntry(Entry, frozen=True):

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 
 from stepupd.core.errors import ConfigError
-from stepupd.core.model import Method, Requirement, Scope
+from stepupd.core.model import Level, Method, Requirement, Scope
 from stepupd.core.policy import Policy, Rule, RuleEffect
 from stepupd.store.durations import parse_duration
 from stepupd.store.levels import read_level
@@ -29,7 +29,7 @@ ATTEMPTS = range(1, 6)
 DEADLINE = (5, 120)
 """Seconds: time to reach for the key, and no more than a login may hang."""
 
-_REQUIREMENT_KEYS = ("max_age", "scope", "methods", "attempts", "deadline")
+_REQUIREMENT_KEYS = ("max_age", "scope", "methods", "attempts", "deadline", "recovery")
 
 
 def make_policy(documents: tuple[Document, ...]) -> Policy:
@@ -132,7 +132,13 @@ class _RuleReader:
             methods=self.read_methods(),
             attempts=attempts,
             deadline=deadline,
+            is_recoverable=self.read_recovery(level),
         )
+
+    def read_recovery(self, level: Level) -> bool:
+        if self.written.recovery and level > Level.TOUCH:
+            raise self.fault("recovery", f"a recovery code never stands in for {level.word!r}")
+        return bool(self.written.recovery)
 
     def read_scope(self, max_age: float) -> Scope:
         words = [scope.value for scope in Scope]
@@ -151,10 +157,10 @@ class _RuleReader:
     def read_methods(self) -> frozenset[Method]:
         written = self.written.methods
         if written is None:
-            return frozenset(Method)
+            return Requirement(Level.TOUCH).methods
         if not written:
             raise self.fault("methods", "the list is empty: no method would ever do")
-        words = [method.value for method in Method]
+        words = [Method.FIDO2.value]
         for index, word in enumerate(written):
             if word not in words:
                 raise self.document.fault(

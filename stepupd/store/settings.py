@@ -18,8 +18,9 @@ from stepupd.store.toml_files import MAX_FILE_SIZE, Document, Entry
 _OVERFLOW_UID = 65534
 """What the kernel shows for a user it cannot map: it may be anybody."""
 _MAX_UID = 2**32 - 2
-_MAX_LIMIT = 1000
-"""Every request holds a connection, and a service gets 1024 descriptors."""
+MOST = {"requests": 64, "requests_per_uid": 4}
+"""The queue at the keys is no longer than that (one at them, three of a uid behind it), and a
+higher limit would promise what nobody keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,9 @@ def _read_limits(document: Document, written: LimitsEntry) -> Limits:
         value = getattr(written, limit.name)
         if value is None:
             continue
-        if not 1 <= value <= _MAX_LIMIT:
-            raise document.fault(("limits", limit.name), f"a limit is from 1 to {_MAX_LIMIT}")
+        most = MOST[limit.name]
+        if not 1 <= value <= most:
+            raise document.fault(("limits", limit.name), f"this limit is from 1 to {most}")
         given[limit.name] = value
     return Limits(**given)
 

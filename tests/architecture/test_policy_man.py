@@ -57,7 +57,7 @@ def test_every_table_is_described_and_no_other():
 
 def test_every_word_is_described_and_no_other():
     assert list_items("Cm") == {level.word for level in Level} | SIGNALS
-    for word in (*Scope, *Method):
+    for word in (*Scope, Method.FIDO2):  # a recovery code is no method that a rule names
         assert f".Cm {word.value}\n" in TEXT or f".Cm {word.value} " in TEXT
 
 

@@ -296,7 +296,7 @@ print(read_all(sock)[5:].decode())
     ada, session, now = Subject(1000, "ada"), Session(5, 6), Moment(0, 100, "boot")
     earned = Grant(
         "g", 1000, call.action, Scope.SESSION, session, "boot", Level.VERIFY, Method.FIDO2, b"", 90,
-        500, is_privileged=caller.is_privileged,
+        500, caller_uid=caller.uid,
     )  # fmt: skip
     requirement = Requirement(Level.TOUCH, max_age=300, scope=Scope.SESSION)
     by_root = StepUpRequest(ada, Caller(0, 1, Door.RELAY), call.action, session)

@@ -3,13 +3,8 @@
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-# The test folders are no packages; what the PAM tests share lives beside the integration tests.
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
-
 from pam_support import (
     ALLOW,
     AUTH_ERR,
@@ -19,9 +14,7 @@ from pam_support import (
     PATIENCE,
     SUCCESS,
     FakeDaemon,
-    Host,
     ask_then,
-    build,
     read_code,
     reply,
 )
@@ -30,18 +23,6 @@ from stepupd.api.relay_frames import (
     VerdictCode,
     encode_verdict,
 )
-
-SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
-
-
-@pytest.fixture(scope="session")
-def built():
-    return build()
-
-
-@pytest.fixture
-def host(tmp_path, built):
-    return Host(tmp_path, built)
 
 
 def run_faults(host, script):

@@ -6,10 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-# The test folders are no packages; what the PAM tests share lives beside the integration tests.
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
-
 from pam_support import (
     ALLOW,
     AUTH_ERR,
@@ -17,12 +13,11 @@ from pam_support import (
     CRED_UNAVAIL,
     DENY,
     QUESTION,
+    SANITIZERS,
     SOURCE,
     SUCCESS,
     FakeDaemon,
-    Host,
     ask_then,
-    build,
     read_code,
     reply,
 )
@@ -33,18 +28,6 @@ from stepupd.api.relay_frames import (
     Kind,
     encode,
 )
-
-SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
-
-
-@pytest.fixture(scope="session")
-def built():
-    return build()
-
-
-@pytest.fixture
-def host(tmp_path, built):
-    return Host(tmp_path, built)
 
 
 @pytest.mark.parametrize(
@@ -262,10 +245,10 @@ def test_attack_114_no_terminal_control_reaches_the_person(host, kind, text):
     assert len(shown.encode()) <= len(text)
 
 
-def test_attack_129_the_module_changes_no_rights_and_runs_nothing(built):
+def test_attack_129_the_module_changes_no_rights_and_runs_nothing(host):
     """No identity to drop, no program to run, no environment to read: not even imported."""
     listing = subprocess.run(
-        ["nm", "-D", "--undefined-only", built / "pam_stepup.so"],
+        ["nm", "-D", "--undefined-only", host.build / "pam_stepup.so"],
         capture_output=True,
         text=True,
         check=True,

@@ -25,6 +25,7 @@ from stepupd.store.audit_verify import verify_log
 from stepupd.store.checkpoint_file import read_checkpoint
 from stepupd.store.credentials import CredentialStore
 from stepupd.store.grants import GrantStore
+from stepupd.store.recovery import RecoveryStore
 from stepupd.world import World
 
 ADA = Subject(1000, "ada", frozenset({"ada", "ops"}))
@@ -104,7 +105,7 @@ class House:
         self.boot_id = "b" * 36
         self.policy = policy or make_policy()
         self._signing = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-        for name in ("state", "log", "grants"):
+        for name in ("state", "log", "grants", "recovery"):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.open()
 
@@ -127,6 +128,7 @@ class House:
             World(
                 accounts=People(ROOT, ADA, BOB),
                 credentials=self.credentials,
+                recovery_codes=RecoveryStore(self.folder / "recovery", b"r" * 32),
                 grants=self.grants,
                 journal=self.journal,
                 authenticators=KeyRing([self.bus], self.clock),
@@ -135,6 +137,7 @@ class House:
                 read_policy=lambda: self.policy,
                 may_name_others=lambda _caller: False,
                 rp_id=RP_ID,
+                is_simulated=True,
             )
         )
 
@@ -142,7 +145,9 @@ class House:
         """Put broker and service on a world."""
         self.world = world
         self.broker = Broker(world)
-        self.service = Service(self.broker, mode="user", is_first_key_open=True, is_simulated=True)
+        self.service = Service(
+            self.broker, mode="user", own_uid=0, is_first_key_open=True, is_simulated=True
+        )
 
     def change(self, **parts: object) -> None:
         """Replace parts of the world."""

@@ -121,7 +121,11 @@ class Bench:
 
     def begin(self, *operations, uid=1000, deadline=30.0) -> asyncio.Task:
         use = Use(operations, "Touch.", self.clock.now + deadline)
-        return asyncio.ensure_future(self.ring.use(use, uid, self.notify))
+        return asyncio.ensure_future(self._use(use, uid))
+
+    async def _use(self, use, uid):
+        async with self.ring.turn(uid) as turn:
+            return await turn.use(use, self.notify)
 
     async def use(self, *operations, **settings):
         async with asyncio.timeout(PATIENCE):

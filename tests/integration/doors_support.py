@@ -53,7 +53,7 @@ GRANT = Grant(
     credential_id=b"\x01\xff",
     auth_time=100,
     expires=400,
-    is_privileged=False,
+    caller_uid=1000,
 )
 STATUS = Status("1", "system", "host.example", "00", 1, ("simulated",), 1, 1, 2, False)
 PRIVATE_PATH = "/var/lib/stepupd/private"

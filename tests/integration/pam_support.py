@@ -35,6 +35,7 @@ BUILD = ROOT / "build" / "pam"
 PATIENCE = 20.0
 """Seconds after which something that ought to happen has not."""
 
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 SUCCESS, PERM_DENIED, AUTH_ERR, AUTHINFO_UNAVAIL, MAXTRIES = 0, 6, 7, 9, 11
 CRED_UNAVAIL, IGNORE = 15, 25
 

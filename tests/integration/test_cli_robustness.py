@@ -22,6 +22,9 @@ from cli_support import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stepup.exits import ExitCode
+from stepupd.client import Client
+
 
 @pytest.fixture
 def invoke(monkeypatch, capsys) -> Invoke:
@@ -142,6 +145,18 @@ def test_no_answer_breaks_the_command(invoke, arguments, junk):
     assert code in range(1, 11) or (code == 0 and is_success)
     assert "Traceback" not in err
     assert "\x1b" not in out + err
+
+
+@pytest.mark.parametrize("arguments", [["verify"], ["verify", "-v"], ["status"]])
+def test_a_daemon_that_never_answers_cannot_be_reached(invoke, monkeypatch, arguments):
+    """After the client's own patience, here a second of it; on the fast path too."""
+    monkeypatch.setitem(Client.__init__.__kwdefaults__, "timeout", 1)
+    with listening(StepUp=..., Status=...) as daemon:
+        code, out, err = invoke(daemon, *arguments)
+
+    assert (code, out) == (ExitCode.UNREACHABLE, "")
+    assert "said nothing" in err
+    assert "hint: Is it stopped?" in err
 
 
 def test_a_reader_that_goes_away_changes_nothing():

@@ -11,6 +11,7 @@ import pytest
 from doors_support import PATIENCE, open_doors, run_child
 
 from stepupd.client import (
+    SILENCE,
     CallRefused,
     Client,
     ClientError,
@@ -18,6 +19,9 @@ from stepupd.client import (
     StepUpAnswer,
     find_socket,
 )
+from stepupd.store.policy_file import DEADLINE
+
+LONGEST_DEADLINE = DEADLINE[1]
 
 
 async def use(path: Path, work):
@@ -157,6 +161,23 @@ def test_a_line_without_end_is_cut(tmp_path):
     """Pins the bound on what the client keeps."""
     with pytest.raises(DaemonUnreachable):
         _talk_to(tmp_path / "s", b"x" * 3_000_000)
+
+
+def test_a_daemon_that_says_nothing_is_given_up(tmp_path):
+    """Pins the error of a stopped daemon: it listens, and nobody ever answers."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        with pytest.raises(DaemonUnreachable, match="said nothing for 1 second") as caught:
+            Client(str(tmp_path / "s"), timeout=0.5).step_up("test:allow")
+    assert caught.value.reason == "unreachable"
+    assert caught.value.hint
+
+
+def test_a_script_does_not_wait_for_ever_unless_it_says_so():
+    """Pins the default: longer than the longest deadline that a rule can have."""
+    assert Client("s")._timeout == SILENCE > LONGEST_DEADLINE
+    assert Client("s", timeout=None)._timeout is None
 
 
 def _talk_to(path: Path, raw: bytes) -> None:

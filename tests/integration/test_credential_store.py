@@ -4,30 +4,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 
 import pytest
+from credential_support import KEY, make_credential
 
 from stepupd.core.errors import ConfigError, InternalError, RequestError
-from stepupd.core.model import Credential
 from stepupd.store import database
 from stepupd.store.credentials import CredentialStore
-
-KEY = b"k" * 32
-
-
-def make_credential(number=1, **changes):
-    credential = Credential(
-        id=b"id-%d" % number,
-        subject_uid=1000,
-        name=f"key {number}",
-        rp_id="host.0a1b2c.stepup",
-        public_key=b"\xa5\x01" + bytes(70),
-        aaguid=bytes(range(16)),
-        sign_count=number,
-        created=float(number),
-    )
-    return replace(credential, **changes)
 
 
 @pytest.fixture

@@ -101,6 +101,15 @@ async def test_closing_the_socket_hangs_up():
         assert await doors.service.ended.get() is TroubleKind.HANG_UP
 
 
+async def test_a_half_close_hangs_up_at_the_relay():
+    """Pins that the module needs both halves: its program may just have died."""
+    async with open_doors() as doors, relay_client(doors.relay_path) as client:
+        await client.send(request_frame(service="wait"))
+        await doors.service.asked.get()
+        client.writer.write_eof()
+        assert await doors.service.ended.get() is TroubleKind.HANG_UP
+
+
 async def test_stopping_the_daemon_ends_every_ceremony():
     """Pins that closing a listener hangs up, waits for the calls and leaks no descriptor."""
     before = count_descriptors()

@@ -1,17 +1,21 @@
 """The JSON-RPC door over real sockets: what is served, what is refused, and in which bytes."""
 
+import asyncio
 import json
 import os
 
 import pytest
 from doors_support import (
+    ScriptedService,
     open_doors,
     rpc_client,
+    run_child,
     step_up,
 )
 
 from stepupd.api.limits import Limits
-from stepupd.api.methods import METHODS
+from stepupd.api.methods import COMMAND_CHARACTERS, COMMAND_WORDS, METHODS, cut_command
+from stepupd.core.effects import TroubleKind
 from stepupd.core.model import Door
 from stepupd.core.secret import Secret
 
@@ -218,3 +222,89 @@ async def test_only_one_ceremony_runs_on_a_connection():
         assert (ended["id"], ended["result"]["reason"]) == (1, "cancelled")
         await client.send(step_up())
         assert await client.receive_line() == GRANTED
+
+
+LONG_COMMANDS = {
+    "at both limits": (("xy" * 8,) * 256, False),
+    "one word more": (("x",) * 257, True),
+    "one character more": (("x" * 4000, "y" * 97), True),
+    "one long word": (("x" * 50_000,), True),
+    "empty words": (("",) * 256, False),
+    "empty words more": (("",) * 300, True),
+}
+
+
+@pytest.mark.parametrize("name", LONG_COMMANDS)
+async def test_a_long_claimed_command_is_cut_and_says_so(name):
+    """Pins the bounds on what is shown and logged of a claim: its beginning, marked as cut."""
+    command, is_cut = LONG_COMMANDS[name]
+    async with open_doors() as doors, rpc_client(doors.rpc_path) as client:
+        await client.send(step_up(command=command))
+        assert "result" in await client.receive()
+    claim = doors.service.calls[0][3].claim
+    assert claim.command_is_cut is is_cut
+    assert len(claim.command) <= COMMAND_WORDS
+    assert sum(map(len, claim.command)) <= COMMAND_CHARACTERS
+    assert " ".join(command).startswith(" ".join(claim.command))
+    assert (claim.command == command) is not is_cut
+    assert cut_command(claim.command) == (claim.command, False)
+
+
+async def test_a_client_that_has_said_all_is_still_answered():
+    """Pins the half-close of `printf ... | nc -NU`: calls end, responses come, then the end."""
+
+    class Slow(ScriptedService):
+        async def get_status(self, caller):
+            for _ in range(100):
+                await asyncio.sleep(0)
+            return await super().get_status(caller)
+
+    async with open_doors() as doors, rpc_client(doors.rpc_path) as client:
+        doors.service.__class__ = Slow
+        for call_id in (1, 2):
+            await client.send({"jsonrpc": "2.0", "id": call_id, "method": "Status"})
+        client.writer.write_eof()
+        replies = [await client.receive() for _ in range(2)]
+        assert [reply["id"] for reply in replies] == [1, 2]
+        assert await client.receive_line() == b""
+
+
+async def test_a_ceremony_outlives_a_half_close_but_not_the_client():
+    """Pins that shutting down one half is no hang-up, and that closing the socket then is one."""
+    async with open_doors(Limits(hang_up_seconds=0.01)) as doors:
+        async with rpc_client(doors.rpc_path) as client:
+            await client.send(step_up("test:wait"))
+            client.writer.write_eof()
+            assert (await client.receive())["method"] == "Show"
+            async with rpc_client(doors.rpc_path) as other:
+                for _ in range(20):
+                    await other.call("Status")
+            assert doors.service.running == 1
+        assert await doors.service.ended.get() is TroubleKind.HANG_UP
+
+
+@pytest.mark.parametrize("is_asked_first", [True, False])
+async def test_after_a_half_close_questions_are_declined(is_asked_first):
+    """Pins that nobody waits for an answer that cannot come, and that it is a no."""
+    async with open_doors() as doors, rpc_client(doors.rpc_path) as client:
+        await client.send(step_up("test:ask"))
+        if is_asked_first:
+            assert (await client.receive())["method"] == "Ask"
+        client.writer.write_eof()
+        reply = await client.receive()
+        while "method" in reply:
+            reply = await client.receive()
+        assert reply["result"]["reason"] == "declined"
+        assert await client.receive_line() == b""
+
+
+async def test_a_shell_one_liner_is_answered():
+    """Pins it for another process, which shuts down its sending half and reads to the end."""
+    code = """
+sock = connect(sys.argv[1])
+sock.sendall(b'{"jsonrpc":"2.0","id":1,"method":"Status"}\\n')
+sock.shutdown(socket.SHUT_WR)
+print(read_all(sock).decode())
+"""
+    async with open_doors() as doors:
+        assert '"result"' in await run_child(code, doors.rpc_path)

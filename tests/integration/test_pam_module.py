@@ -1,6 +1,7 @@
 """The real pam_stepup.so against a scripted daemon, in two host programs."""
 
 import struct
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from pam_support import (
     CRED_UNAVAIL,
     DENY,
     MAXTRIES,
+    PATIENCE,
     PERM_DENIED,
+    QUESTION,
     SUCCESS,
     FakeDaemon,
     Host,
@@ -91,6 +94,31 @@ def test_pamtester_relays_what_is_typed(host, kind):
     assert status == 0, output
     assert answers == ["geheim €"]
     assert "Code: " in output
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [(b"D", "Authentication failure"), (b"M", "maximum number of retries")]
+)
+def test_a_daemon_that_concluded_during_the_typing_is_still_heard(host, code, text):
+    """The answer comes too late: its texts and its verdict are read, not "gave no answer"."""
+    is_over = threading.Event()
+
+    def script(connection):
+        connection.read_request()
+        connection.send(QUESTION + encode_text(Kind.ERROR, "Too late.") + verdict(code))
+        connection.sock.close()
+        is_over.set()
+
+    with FakeDaemon(script) as daemon:
+        host.write_service(host.line(f"socket={daemon.path}"))
+        process = host.start_pamtester()
+        assert is_over.wait(PATIENCE)
+        output, _ = process.communicate("1234\n", timeout=PATIENCE)
+
+    assert process.returncode == 1
+    assert "Too late." in output
+    assert text in output
+    assert "gave no answer" not in output
 
 
 def test_every_verdict_byte_has_its_fixed_meaning(host):

@@ -1,14 +1,13 @@
 """Real sudo, in a private mount namespace with its own service file and sudoers."""
 
-import os
 import shutil
-import subprocess
 import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 from pam_support import ALLOW, DENY, PATIENCE, FakeDaemon, Host, build, reply
+from sudo_support import Terminal
 
 from stepupd.api.relay_frames import Kind, encode_text
 
@@ -24,62 +23,33 @@ def host():
     shutil.rmtree(directory)
 
 
-class Sudo:
-    """`sudo id -u` of the account `nobody` on a terminal of its own."""
-
-    def __init__(self, host, daemon, *, tries):
-        permit = [f"{group} required pam_permit.so" for group in ("account", "session")]
-        host.write_service(host.line(f"socket={daemon.path}"), *permit, name="sudo")
-        sudoers = host.directory / "sudoers"
-        sudoers.write_text(f"Defaults passwd_tries={tries}, !lecture\nnobody ALL=(ALL) ALL\n")
-        sudoers.chmod(0o440)
-        program = (
-            f"mount --bind {host.directory}/sudo /etc/pam.d/sudo;"
-            f"mount --bind {sudoers} /etc/sudoers;"
-            "exec setpriv --reuid nobody --regid nogroup --clear-groups sudo -k /usr/bin/id -u"
-        )
-        self.terminal, other_end = os.openpty()
-        # setsid makes the terminal the controlling one: Ctrl-C becomes SIGINT there.
-        self.process = subprocess.Popen(
-            ["setsid", "--ctty", "unshare", "-m", "sh", "-ec", program],
-            stdin=other_end,
-            stdout=other_end,
-            stderr=other_end,
-        )
-        os.close(other_end)
-
-    def press(self, key):
-        os.write(self.terminal, key)
-
-    def finish(self):
-        """Return exit status and everything on the terminal."""
-        output = b""
-        try:
-            while chunk := os.read(self.terminal, 4096):
-                output += chunk
-        except OSError:  # EIO: the other end is closed
-            pass
-        os.close(self.terminal)
-        return self.process.wait(PATIENCE), output.decode()
+def start_sudo(host, daemon, *, tries):
+    """Start `sudo id -u` of the account `nobody`."""
+    return Terminal(
+        host,
+        "sudo -k /usr/bin/id -u",
+        f"socket={daemon.path}",
+        defaults=f"passwd_tries={tries}",
+    )
 
 
 def test_sudo_runs_the_command_on_allow(host):
     """The prompt is shown although sudo asks PAM for silence."""
     with FakeDaemon(reply(TOUCH, ALLOW)) as daemon:
-        status, output = Sudo(host, daemon, tries=3).finish()
+        status, output = start_sudo(host, daemon, tries=3).finish()
 
-    assert (status, output.splitlines()) == (0, ["Touch your key", "0"])
+    assert (status, output) == (0, ["Touch your key", "0"])
 
 
 @pytest.mark.parametrize("tries", [1, 3])
 def test_sudo_asks_again_unless_told_otherwise(host, tries):
     """What the manual says of passwd_tries: one denial, one try."""
     with FakeDaemon(reply(TOUCH, DENY)) as daemon:
-        status, output = Sudo(host, daemon, tries=tries).finish()
+        status, output = start_sudo(host, daemon, tries=tries).finish()
 
     assert status == 1
     assert len(daemon.seen) == tries
-    assert "0" not in output.splitlines()
+    assert "0" not in output
 
 
 def test_ctrl_c_in_sudo_cancels_the_ceremony(host):
@@ -93,7 +63,7 @@ def test_ctrl_c_in_sudo_cancels_the_ceremony(host):
         ended.append(connection.wait_for_end())
 
     with FakeDaemon(script) as daemon:
-        sudo = Sudo(host, daemon, tries=3)
+        sudo = start_sudo(host, daemon, tries=3)
         assert asked.wait(PATIENCE)
         sudo.press(b"\x03")
         status, _ = sudo.finish()
@@ -112,7 +82,7 @@ def test_sudo_says_what_it_runs(host):
         connection.send(ALLOW)
 
     with FakeDaemon(script) as daemon:
-        sudo = Sudo(host, daemon, tries=1)
+        sudo = start_sudo(host, daemon, tries=1)
         sudo.finish()
 
     (request,) = requests

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from daemon_support import POLICY
 
 from stepupd.core.errors import InternalError
 from stepupd.core.recovery_code import store_code
@@ -14,7 +15,10 @@ CODES = tuple(store_code(code * 20, b"s" * 16) for code in "ABC")
 
 @pytest.fixture
 def codes(running):
-    """Make a set for root, and lose the only key for good."""
+    """Make a set for root, lose the only key for good, under a rule that takes codes."""
+    running.write_policy(POLICY + "recovery = true\n")
+    running.stop()
+    running.start()
     with running.client() as client:
         made = client.call("MakeRecoveryCodes")
         client.call("RemoveCredential", {"credential": "blue"})

@@ -124,6 +124,6 @@ def make_grant(**changes) -> Grant:
         credential_id=b"credential",
         auth_time=NOW.boot - 60,
         expires=NOW.boot + 240,
-        is_privileged=True,
+        caller_uid=0,
     )
     return replace(made, **changes)

@@ -7,7 +7,7 @@ from core_support import make_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepupd.core.display import escape, quote, shorten, show_command
+from stepupd.core.display import REASON_WIDTH, escape, quote, shorten, show_command, show_reason
 from stepupd.core.model import Claim, Reason, Session
 from stepupd.core.prompts import REASON_TEXTS, ask_pin_text, say_touch
 
@@ -21,6 +21,46 @@ def test_active_characters_become_visible(text):
 
     assert shown != text
     assert all(unicodedata.category(character)[0] != "C" for character in shown)
+
+
+BLANK = ["\u3164", "\u115f", "\u1160", "\uffa0", "\u2800", "\ufe0f", "\ufe00", "\U000e0100"]
+BLANK += ["\u034f", "\u17b4", "\u180b", "\U0001d159", "\u3000", "\u00ad", "\u2065", "\U000e0020"]
+
+
+@pytest.mark.parametrize("character", BLANK)
+def test_characters_without_a_glyph_become_visible(character):
+    """Fillers, the blank braille pattern, variation selectors: after a letter and alone."""
+    for text in (character, f"rm{character}", f"a\u0301{character}"):
+        assert character not in escape(text)
+
+
+def test_nothing_alone_is_shown_that_is_a_control_a_format_or_a_mark():
+    """All of Unicode, one by one."""
+    shown = {
+        unicodedata.category(chr(code))
+        for code in range(0x110000)
+        if escape(chr(code)) == chr(code)
+    }
+
+    assert shown.isdisjoint({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"})
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("e\u0301", "e\u0301"),
+        ("e\u0301\u0302", "e\u0301\\u0302"),
+        ("e\u0301\u0302\u0303x\u0301", "e\u0301\\u0302\\u0303x\u0301"),
+        ("\u0301x", "\\u0301x"),
+        (" \u0301", " \\u0301"),
+        ("\n\u0301", "\\n\\u0301"),
+        ("a\u20dd\u20dd", "a\u20dd\\u20dd"),
+        ("\\\u0301", "\\\\\\u0301"),
+    ],
+)
+def test_one_mark_stays_on_its_letter_and_more_are_written_out(text, shown):
+    """A pile of marks would draw over the lines of the prompt around it."""
+    assert escape(text) == shown
 
 
 @given(st.text())
@@ -49,6 +89,15 @@ def test_both_ends_of_a_long_command_stay_visible():
 
 def test_letters_that_imitate_others_are_marked():
     assert "non-ASCII" in show_command(Claim(command=("/usr/bin/\u0430pt",)))
+
+
+def test_a_reason_is_marked_like_a_command():
+    """Foreign letters in it are said, and what is long is cut in the middle."""
+    assert show_reason("ticket 42") == "ticket 42"
+    assert show_reason("t\u0456cket") == "t\u0456cket\n  (holds non-ASCII letters)"
+    assert show_reason("\u200b") == "\\u200b"
+    assert show_reason("x" * 250 + "ж" + "x" * 250).splitlines()[1] == "  (holds non-ASCII letters)"
+    assert len(show_reason("x" * 500)) == REASON_WIDTH
 
 
 @pytest.mark.parametrize(("word", "shown"), [("", "''"), ("a b", "'a b'"), ("-x", "-x")])

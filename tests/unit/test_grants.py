@@ -42,11 +42,35 @@ EVERYWHERE = replace(ASKED, scope=Scope.SUBJECT)
         ("wide both", {"scope": Scope.SUBJECT}, {"session": OTHER}, EVERYWHERE, {}, True),
         (
             "earned by an ordinary process, root asks",
-            {"is_privileged": False},
+            {"caller_uid": 1000},
             {},
             ASKED,
             {},
             False,
+        ),
+        (
+            "earned by one service, another one asks",
+            {"caller_uid": 500},
+            {"caller": Caller(501, 1, Door.SOCKET)},
+            ASKED,
+            {},
+            False,
+        ),
+        (
+            "earned by the subject, a service asks",
+            {"caller_uid": 1000},
+            {"caller": Caller(500, 1, Door.SOCKET)},
+            ASKED,
+            {},
+            False,
+        ),
+        (
+            "earned for a service, the same service asks",
+            {"caller_uid": 500},
+            {"caller": Caller(500, 1, Door.SOCKET)},
+            ASKED,
+            {},
+            True,
         ),
         (
             "earned for root, an ordinary process asks",
@@ -89,7 +113,7 @@ def test_a_grant_carries_what_was_proved():
     assert grant.subject_uid == ADA.uid
     assert (grant.session, grant.boot_id) == (TERMINAL, NOW.boot_id)
     assert grant.expires - grant.auth_time == ASKED.max_age
-    assert grant.is_privileged is SUDO.is_privileged
+    assert grant.caller_uid == SUDO.uid
 
 
 @pytest.mark.parametrize(

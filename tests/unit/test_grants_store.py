@@ -26,7 +26,7 @@ def make_grant(number=1, **changes):
         credential_id=b"\x00key",
         auth_time=400.0 + number / 1000,
         expires=1000.0,
-        is_privileged=True,
+        caller_uid=0,
     )
     return replace(grant, **changes)
 

@@ -76,6 +76,18 @@ def test_a_claimed_command_may_tighten():
     assert ask(policy, make_request(claim=Claim())).requirement.level is Level.TOUCH
 
 
+def test_a_cut_command_may_be_any_of_them():
+    """Padding a command past what is handed on does not hide it from the rules about commands."""
+    deny = rule("no rm", RuleEffect.DENY, commands=("*rm -rf*",))
+    policy = make_policy(deny, make_rule())
+    padded = Claim(command=("sudo", "env", "X=" + "a" * 2000), command_is_cut=True)
+
+    assert ask(policy, make_request(claim=padded)) == Deny(Reason.RULE_DENIES, "no rm")
+    assert isinstance(
+        ask(policy, make_request(claim=replace(padded, command_is_cut=False))), StepUp
+    )
+
+
 def test_only_command_rules_means_no():
     """Without a rule that holds for any command, a claimed one opens nothing."""
     assert ask(make_policy(rule("apt", commands=("*",)))).reason is Reason.NO_RULE
@@ -170,7 +182,7 @@ grants = st.lists(
         level=levels,
         scope=st.sampled_from(list(Scope)),
         auth_time=st.floats(NOW.boot - 700, NOW.boot),
-        is_privileged=st.booleans(),
+        caller_uid=st.sampled_from([0, 1000, 500]),
     ),
     max_size=3,
 ).map(tuple)
@@ -252,4 +264,4 @@ def test_satisfied_means_that_the_grant_meets_the_requirement(policy, request, r
         assert grant.level >= asked.level
         assert NOW.boot - grant.auth_time < asked.max_age
         assert grant.subject_uid == ADA.uid
-        assert grant.is_privileged or request.caller != SUDO
+        assert grant.caller_uid == 0 or request.caller != SUDO

@@ -82,6 +82,8 @@ def test_a_hash_does_not_hold_the_code():
 # --- the ceremony -------------------------------------------------------------------------------
 
 
+OPEN = make_policy(make_rule(is_recoverable=True))
+
 KEY_IS_LOST = {
     TroubleKind.NO_AUTHENTICATOR,
     TroubleKind.NO_CREDENTIALS,
@@ -110,7 +112,7 @@ def list_replies(effect, _replies):
 
 
 def play(*credentials, policy=None, codes=KEPT):
-    snapshot = make_snapshot(*credentials, policy=policy or make_policy(), recovery_codes=codes)
+    snapshot = make_snapshot(*credentials, policy=policy or OPEN, recovery_codes=codes)
     return list(explore(lambda: authenticate(snapshot), list_replies))
 
 
@@ -134,7 +136,8 @@ def test_a_code_stands_in_for_a_lost_key_only():
 
 def test_a_use_raises_an_alarm_and_earns_no_grant():
     """One code, one request, whatever the rule remembers of a touch."""
-    policy = make_policy(make_rule(max_age=300, scope=Scope.SESSION))
+    rule = make_rule(max_age=300, scope=Scope.SESSION, is_recoverable=True)
+    policy = make_policy(rule)
     used = [run for run in play(policy=policy) if is_allow(run)]
 
     assert used
@@ -146,15 +149,17 @@ def test_a_use_raises_an_alarm_and_earns_no_grant():
 
 @pytest.mark.parametrize("level", [Level.VERIFY, Level.ATTESTED])
 def test_a_code_never_stands_in_for_more_than_a_touch(level):
-    runs = play(make_key().credential(is_attested=True), policy=make_policy(make_rule(level)))
+    runs = play(
+        make_key().credential(is_attested=True),
+        policy=make_policy(make_rule(level, is_recoverable=True)),
+    )
 
     assert not any(isinstance(effect, Ask) for run in runs for effect in run.effects)
 
 
-def test_a_rule_may_leave_recovery_out():
-    """`methods = ["fido2"]`: a lost key is a refusal."""
-    rule = make_rule(methods=frozenset({Method.FIDO2}))
-    runs = play(make_key().credential(), policy=make_policy(rule))
+def test_a_rule_has_to_say_so():
+    """Without `recovery = true` a lost key is a refusal."""
+    runs = play(make_key().credential(), policy=make_policy())
 
     assert not any(isinstance(effect, Ask) for run in runs for effect in run.effects)
 
@@ -167,7 +172,7 @@ def test_without_codes_nothing_is_asked():
 
 def test_waiting_for_a_first_key_is_short_where_a_code_would_do():
     """Ten seconds, not thirty, before the person may type."""
-    snapshot = make_snapshot(make_key().credential(), recovery_codes=KEPT)
+    snapshot = make_snapshot(make_key().credential(), policy=OPEN, recovery_codes=KEPT)
     use = next(authenticate(snapshot))
 
     assert use.insert_deadline == NOW.boot + 10

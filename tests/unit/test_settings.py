@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from stepupd.core.errors import ConfigError
+from stepupd.devices.turns import WAITING, WAITING_PER_OWNER
 from stepupd.store.configuration import load_settings
-from stepupd.store.settings import Limits, Settings
+from stepupd.store.settings import MOST, Limits, Settings
 
 
 def read_settings_text(tmp_path, text):
@@ -52,6 +53,8 @@ def test_settings_are_read(tmp_path):
         ('[callers]\nmay_name_others = ["0"]', 2, 20),
         ('[callers]\nmay_name_others = "ops"', 2, 1),
         ("[limits]\nrequests = 0", 2, 1),
+        ("[limits]\nrequests = 65", 2, 1),
+        ("[limits]\nrequests_per_uid = 5", 2, 1),
         ("[limits]\nrequest = 1", 2, 1),
         ('[attestation]\nroots = ["roots.pem"]', 2, 10),
         ('[attestation]\nroots = ["/nonexistent.pem"]', 2, 10),
@@ -63,6 +66,11 @@ def test_a_wrong_setting_is_shown_where_it_is(tmp_path, text, line, column):
         read_settings_text(tmp_path, text)
 
     assert (caught.value.line, caught.value.column) == (line, column)
+
+
+def test_no_limit_promises_more_than_the_queue_at_the_keys_holds():
+    assert MOST == {"requests": WAITING, "requests_per_uid": 1 + WAITING_PER_OWNER}
+    assert Limits() == Limits(**MOST)
 
 
 def make_certificate():

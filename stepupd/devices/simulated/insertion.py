@@ -41,13 +41,17 @@ class _Answer(Enum):
 
 @dataclass(slots=True)
 class Body:
-    """What outlives pulling the plug. `changed` guards it and the insertion."""
+    """What outlives pulling the plug. `changed` guards it and the insertion.
+
+    `blinked_at`: when it last began to blink, in seconds of CLOCK_MONOTONIC.
+    """
 
     script: Script = field(default_factory=Script)
     changed: Condition = field(default_factory=Condition)
     insertion: "Insertion | None" = None
     plugs: int = 0
     blinks: int = 0
+    blinked_at: float = 0.0
     winks: int = 0
     watchers: list[Callable[[], None]] = field(default_factory=list)
 
@@ -163,8 +167,8 @@ class Insertion:
         with self.body.changed:
             self._is_blinking, self._answer = True, None
             self.body.blinks += 1
+            self.body.blinked_at = started = monotonic()
             self.body.changed.notify_all()
-        started = monotonic()
         spoken = -1
         try:
             while True:

@@ -150,6 +150,7 @@ class SimulatedKey:
                 "waiting": insertion is not None and insertion.is_waiting,
                 "command": command,
                 "blinks": self.body.blinks,
+                "blinked_at": self.body.blinked_at,
                 "winks": self.body.winks,
                 "pin_set": self._state.pin_hash is not None,
                 "pin_retries": self._state.pin_retries,

@@ -1,0 +1,1 @@
+"""`stepup pam`: our line in PAM's service files, without locking anybody out."""
