@@ -30,7 +30,6 @@ from stepupd.core.model import (
 )
 from stepupd.core.record import describe_change, describe_credential, encode_bytes
 from stepupd.core.recovery_code import SALT_SIZE, make_codes, store_code
-from stepupd.core.registration import register
 from stepupd.core.snapshot import Snapshot
 from stepupd.world import Conversation, KeyTurn
 
@@ -69,6 +68,9 @@ class Service:
 
         def gather() -> Snapshot:
             return self._broker.gather(caller, StepUpCall(Verb.ENROLL.action, subject))
+
+        # Only here: certificates cost more than a megabyte, and most daemons enrol once a year.
+        from stepupd.core.registration import register  # noqa: PLC0415
 
         def ceremony(now: Snapshot) -> Ceremony:
             return register(now, name, _make_user_id(now))

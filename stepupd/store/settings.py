@@ -7,9 +7,6 @@ other subjects, unless listed; no attestation root means that no key counts as a
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from stepupd.core.errors import ConfigError
 from stepupd.store.file_checks import read_trusted_file
 from stepupd.store.identity import is_rp_id
@@ -121,6 +118,10 @@ def _read_limits(document: Document, written: LimitsEntry) -> Limits:
 
 def _read_roots(document: Document, written: AttestationEntry) -> tuple[bytes, ...]:
     roots: list[bytes] = []
+    if written.roots:
+        # Only here: few machines list roots, and certificates cost more than a megabyte.
+        from cryptography import x509  # noqa: PLC0415
+        from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
     for index, name in enumerate(written.roots):
         at = ("attestation", "roots", index)
         if not Path(name).is_absolute():

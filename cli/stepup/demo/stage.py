@@ -69,6 +69,8 @@ class Stage:
             "XDG_RUNTIME_DIR": str(directory / "run"),
             "STEPUP_SOCKET": str(self.runtime / "stepupd.sock"),
         }
+        # A desktop's bus is outside the scratch directory.
+        self.environment.pop("DBUS_SESSION_BUS_ADDRESS", None)
         if not sys.stdout.isatty():
             self.environment["NO_COLOR"] = "1"
 
