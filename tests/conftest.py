@@ -17,19 +17,25 @@ sys.path[:0] = [str(TESTS / name) for name in ("unit", "integration")]
 
 
 @pytest.fixture
-def machine():
-    """Make a daemon's directory; whatever runs there at the end is stopped.
+def short_path():
+    """Make a directory whose sockets have short paths: 107 bytes are all there is.
 
-    Not below `tmp_path`: a socket's path has at most 107 bytes.
+    `tmp_path` is longer than that where several processes share the work.
     """
+    base = Path(tempfile.mkdtemp(prefix="stepup-"))
+    base.chmod(0o755)
+    yield base
+    shutil.rmtree(base)
+
+
+@pytest.fixture
+def machine(short_path):
+    """Make a daemon's directory; whatever runs there at the end is stopped."""
     from daemon_support import Machine  # noqa: PLC0415 - its folder was added just above
 
-    base = Path(tempfile.mkdtemp(prefix="stepup-"))
-    made = Machine(base / "m")
-    base.chmod(0o755)
+    made = Machine(short_path / "m")
     yield made
     made.kill()
-    shutil.rmtree(base)
 
 
 @pytest.fixture

@@ -142,9 +142,9 @@ async def test_attack_040_replay_many_times_at_once(replayed):
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_attack_054_killed_between_the_check_and_the_counter(tmp_path, step):
+def test_attack_054_killed_between_the_check_and_the_counter(short_path, step):
     """Kill -9 after the touch, before all is stored: nobody was told, and it is worth nothing."""
-    machine = Doomed(tmp_path / "machine")
+    machine = Doomed(short_path / "machine")
     machine.fatal = step
     machine.start()
     try:

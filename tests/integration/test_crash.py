@@ -46,9 +46,9 @@ def made():
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_killed_at_every_durable_step(tmp_path, made, action):
+def test_killed_at_every_durable_step(short_path, made, action):
     """After each crash the store is old or new, the log verifies, and the next request works."""
-    origin = _prepare(tmp_path / "origin")
+    origin = _prepare(short_path / "origin")
     made.append(origin)
     before = _Facts(origin)
     origin.arm()
@@ -64,7 +64,7 @@ def test_killed_at_every_durable_step(tmp_path, made, action):
         *((number, "before") for number in range(1, count + 1)),
         (count, "after"),
     ]:
-        machine = _copy(tmp_path / "origin-kept", tmp_path / f"{fatal}-{moment}")
+        machine = _copy(short_path / "origin-kept", short_path / f"{fatal}-{moment}")
         made.append(machine)
         machine.moment, machine.fatal = moment, fatal
         machine.start()
