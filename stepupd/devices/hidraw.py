@@ -1,7 +1,7 @@
 """FIDO2 keys on USB, through the kernel's hidraw nodes.
 
 The law of this file:
-* a node is known by its place in sysfs, which changes at every plug; `hidraw0` alone says nothing;
+* a node is known by the device behind it, numbered anew at every plug; `hidraw0` says nothing;
 * nodes are found by their report descriptor in sysfs, so that looking opens no device;
 * a connection drops packets of other programs' channels, and gives up on a key that is silent for
   two seconds or that ignores being cancelled: no thread waits for ever.

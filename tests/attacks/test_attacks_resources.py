@@ -195,8 +195,8 @@ async def test_attack_137_slow_and_silent_callers_are_cut():
     """Silence, half a message, and a byte now and then: all end, at both doors."""
 
     async def starve(client, first: bytes, more: bytes) -> None:
-        await client.send(first)
-        with suppress(ConnectionError):
+        with suppress(ConnectionError):  # on a busy machine it is cut before it has begun
+            await client.send(first)
             while not client.reader.at_eof():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(client.reader.read(1), 0.02)
