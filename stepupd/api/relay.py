@@ -90,12 +90,19 @@ def make_call(request: RelayRequest, peer: Peer) -> StepUpCall:
         subject=request.subject,
         session=_told_session(request) if peer.caller.is_privileged else peer.find_session(),
         claim=Claim(
-            command=request.command,
+            command=_drop_blanks(request.command),
             command_is_cut=request.command_is_cut,
             ruser=request.ruser,
             rhost=request.rhost,
         ),
     )
+
+
+def _drop_blanks(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command without empty words at its end: login(1) blanks its own."""
+    while command and not command[-1]:
+        command = command[:-1]
+    return command
 
 
 def _told_session(request: RelayRequest) -> Session | None:

@@ -1,0 +1,99 @@
+"""Sudo side by side, on a real hidraw node: pam_permit, pam_u2f and ours. `make vm-bench`.
+
+    bench.py [--quick] [--parallel]
+
+Interleaved, 25 rounds, or 5 with --quick. By default the machine counts instructions: repeatable
+to a hundredth on any host, but with one processor, so that daemon and sudo never work at the same
+time. --parallel: two processors in real time; then only a quiet host gives figures that mean
+anything. Either way only ratios do.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+from pathlib import Path
+
+from virtual_machine import HERE, VirtualMachine
+from vm_support import Guest, find_package
+
+ROUNDS, QUICK_ROUNDS = 25, 5
+LIMIT_S = 900
+
+GOALS = (
+    ("from stack to blink", "stepupd", "pam_u2f", 0.2),
+    ("to the blink, past sudo's own way", "stepupd", "pam_u2f", 0.2),
+    ("to the blink", "stepupd", "pam_u2f", 0.7),
+    ("whole", "stepupd", "pam_u2f", 0.9),
+    ("whole", "stepupd, granted", "pam_permit", 1.06),
+)
+
+Times = dict[str, list[float]]
+
+
+def main() -> None:
+    """Boot, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
+    parser.add_argument("--quick", action="store_true", help="5 rounds in place of 25")
+    parser.add_argument("--parallel", action="store_true", help="two processors, in real time")
+    options = parser.parse_args()
+    rounds = QUICK_ROUNDS if options.quick else ROUNDS
+    with VirtualMachine(is_counted=not options.parallel) as machine:
+        guest = Guest(machine)
+        guest.start_key()
+        guest.connect()
+        guest.install(find_package())
+        guest.configure()
+        print(report(measure(guest, rounds), rounds))  # noqa: T201 - the result
+
+
+def measure(guest: Guest, rounds: int) -> Times:
+    """Return milliseconds under each name."""
+    machine = guest.machine
+    machine.copy(build_stamp(), "/root")
+    machine.copy(HERE / "guest_bench.py", "/root")
+    guest.key.script(touch_after_ms=0)
+    guest.run("pamu2fcfg -u ada >/etc/u2f_mappings")
+    command = f"PYTHONPATH=/opt/key python3 /root/guest_bench.py {rounds}"
+    times: Times = json.loads(guest.run(command, limit=LIMIT_S))
+    own_way = find_median(times, "pam_permit", "to the stack")
+    for stack in ("pam_u2f", "stepupd"):
+        blinks = times[f"{stack}: to the blink"]
+        times[f"{stack}: to the blink, past sudo's own way"] = [at - own_way for at in blinks]
+    return times
+
+
+def build_stamp() -> Path:
+    """Compile the module that says when sudo reached its stack."""
+    target = HERE.parents[1] / "build" / "vm" / "pam_stamp.so"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared"]
+    subprocess.run(["cc", *flags, HERE / "pam_stamp.c", "-o", target], check=True)
+    return target
+
+
+def report(times: Times, rounds: int) -> str:
+    """Return medians with their quartiles, then each ratio beside its goal."""
+    lines = [
+        f"sudo true, {rounds} interleaved rounds, milliseconds of an emulated machine",
+        "",
+        f"{'':42} {'median':>8} {'25%':>8} {'75%':>8}",
+    ]
+    for name in sorted(times):
+        low, middle, high = statistics.quantiles(times[name], n=4)
+        lines.append(f"{name:42} {middle:8.1f} {low:8.1f} {high:8.1f}")
+    lines.append("")
+    for what, ours, theirs, goal in GOALS:
+        ratio = find_median(times, ours, what) / find_median(times, theirs, what)
+        verdict = "reached" if ratio <= goal else "missed"
+        lines.append(f"{what}: {ours} / {theirs} = {ratio:.3f} (goal {goal}: {verdict})")
+    return "\n".join(lines)
+
+
+def find_median(times: Times, stack: str, what: str) -> float:
+    """Return the median of one row."""
+    return statistics.median(times[f"{stack}: {what}"])
+
+
+if __name__ == "__main__":
+    main()
