@@ -35,7 +35,7 @@ from stepupd.host.journal import send_to_journal
 from stepupd.host.peer import identify
 from stepupd.places import Places
 from stepupd.service import Service
-from stepupd.store.audit_log import AuditLog
+from stepupd.store.audit_log import BATCH_LIMIT, AuditLog
 from stepupd.store.configuration import load_policy, load_settings
 from stepupd.store.credentials import CredentialStore
 from stepupd.store.grants import GrantStore
@@ -146,8 +146,9 @@ class Daemon:
         # Any other log has an entry for each key and one for each start; after a crash in the
         # middle of this it has not, and saying it twice does no harm.
         if self._journal.count() <= len(known):
-            for credential in known:
-                await self._journal.append(describe_known_key(OWN, credential))
+            for start in range(0, len(known), BATCH_LIMIT):
+                batch = [describe_known_key(OWN, one) for one in known[start : start + BATCH_LIMIT]]
+                await asyncio.gather(*map(self._journal.append, batch))
         await self._journal.append(self._describe("start"))
 
     def close(self) -> None:
