@@ -1,7 +1,8 @@
-"""What the tests of devices share."""
+"""What the tests of devices and broker share."""
 
 import pytest
-from device_support import SEAMS, Bench, all_threads_end
+from broker_support import House
+from device_support import SEAMS, Bench, all_threads_end, make_key
 
 
 @pytest.fixture(params=SEAMS)
@@ -18,3 +19,13 @@ async def lay(request):
         for key in bench.bus.keys:
             key.change_script(fault=None)
     await all_threads_end()
+
+
+@pytest.fixture
+async def house(tmp_path):
+    """Make a machine with one key that is enrolled for ada and waits for touches."""
+    made = House(tmp_path, make_key())
+    await made.enrol(made.key)
+    yield made
+    await all_threads_end()
+    made.close()

@@ -20,16 +20,6 @@ REMEMBERED = make_policy(make_rule(max_age=300, scope=Scope.SESSION))
 VERIFIED = make_policy(make_rule(Level.VERIFY))
 
 
-@pytest.fixture
-async def house(tmp_path):
-    """Make a machine with one key that is enrolled for ada and waits for touches."""
-    made = House(tmp_path, make_key())
-    await made.enrol(made.key)
-    yield made
-    await all_threads_end()
-    made.close()
-
-
 async def test_a_touch_allows_and_is_recorded_with_its_proof(house):
     """Allow names the entry; the entry holds request, rule, proof and times, and verifies."""
     using = house.begin()

@@ -3,7 +3,7 @@
 import pytest
 from broker_support import ADA, OTHER, OWN, SUDO, House, Person
 from core_support import make_policy, make_rule
-from device_support import all_threads_end, make_key, touch
+from device_support import make_key, touch
 
 from stepupd.core.errors import RequestError
 from stepupd.core.model import Level, Reason, Scope
@@ -11,16 +11,6 @@ from stepupd.core.model import Level, Reason, Scope
 PIN = "123456"
 REMEMBERED = make_policy(make_rule(max_age=300, scope=Scope.SESSION))
 VERIFIED = make_policy(make_rule(Level.VERIFY))
-
-
-@pytest.fixture
-async def house(tmp_path):
-    """Make a machine with one key that is enrolled for ada and waits for touches."""
-    made = House(tmp_path, make_key())
-    await made.enrol(made.key)
-    yield made
-    await all_threads_end()
-    made.close()
 
 
 async def test_nobody_asks_for_another_account(house):
