@@ -125,7 +125,7 @@ def verify(
 ) -> ExitCode:
     """Verify the whole log.
 
-    That is its chain, its checkpoint, and every hardware signature.
+    That is its chain, its checkpoint, and the signature of every touch.
 
     Whoever can write the log can also write the key beside it: to find out about root, keep a
     copy of the key and of a checkpoint elsewhere, and name them with --key and --anchor.

@@ -31,7 +31,7 @@ def check_log(paths: LogPaths, anchors: Sequence[Path], jobs: int) -> Report:
 def say_report(report: Report) -> str:
     """Return what an intact log holds."""
     entries = _count(report.entries, "entry", "entries")
-    signatures = _count(report.signatures, "hardware signature", "hardware signatures")
+    signatures = _count(report.signatures, "signature of a key", "signatures of keys")
     lines = [f"The audit log is intact: {entries}, {signatures}."]
     if report.anchors:
         lines.append(f"It agrees with {_count(report.anchors, 'anchor', 'anchors')}.")

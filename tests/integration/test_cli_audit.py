@@ -103,7 +103,7 @@ def test_an_intact_log_verifies(invoke, site):
     code, out, err = invoke(*verify(site))
 
     assert (code, err) == (0, "")
-    assert out == "The audit log is intact: 4 entries, 1 hardware signature.\n"
+    assert out == "The audit log is intact: 4 entries, 1 signature of a key.\n"
 
 
 def test_a_changed_entry_is_damage(invoke, site):
