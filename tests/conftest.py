@@ -16,6 +16,16 @@ TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS / name) for name in ("unit", "integration")]
 
 
+def pytest_configure():
+    """Give the tests a session with a living leader: grants are kept for one.
+
+    Where CI starts us there may be none, and a request without a session gets no grant, rightly.
+    """
+    from stepup.demo.stage import ensure_session  # noqa: PLC0415 - pytest's own start stays quick
+
+    ensure_session()
+
+
 @pytest.fixture
 def short_path():
     """Make a directory whose sockets have short paths: 107 bytes are all there is.

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from stepup.demo.stage import DemoError, Hand, Stage
+from stepup.demo.stage import DemoError, Hand, Stage, ensure_session
 from stepup.demo.sudo import enter_private_namespace, find_obstacle, play_sudo
 
 DENIED, TIMED_OUT, CANCELLED, DAMAGED = 1, 4, 5, 9
@@ -17,6 +17,7 @@ def main(*, yes: bool) -> int:
     obstacle = find_obstacle()
     if not obstacle:
         enter_private_namespace(yes=yes)
+    ensure_session()
     directory = Path(tempfile.mkdtemp(prefix="stepup-demo-"))
     directory.chmod(0o755)
     try:

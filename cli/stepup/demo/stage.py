@@ -40,6 +40,16 @@ scope   = "session"
 """
 
 
+def ensure_session() -> None:
+    """Start a session where ours has no leader that can be seen, so that it can hold a grant.
+
+    So it is below a service whose parent has left, and in a PID namespace of its own.
+    """
+    if not Path(f"/proc/{os.getsid(0)}").exists():
+        with suppress(PermissionError):  # a process group's leader stays where it is: setsid(2)
+            os.setsid()
+
+
 class DemoError(Exception):
     """A step did not do what it said."""
 
