@@ -31,6 +31,7 @@ test: $(VENV)/.dev
 	@sh packaging/install-test-tools
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -n $(JOBS) -q
+	@if tests/vm/build --check; then $(MAKE) --no-print-directory vm-test; fi
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy --no-error-summary
@@ -44,8 +45,10 @@ bench: $(VENV)/.dev pam
 	@$(BIN)/python benchmarks
 
 # Debian's kernel and systemd in QEMU, the package, a key on /dev/uhid; as root, about ten minutes.
+# `make test` does it too where the tools are (packaging/install-test-tools --vm).
 vm-test: $(VENV)/.dev deb
-	@STEPUPD_VM=1 $(BIN)/python -m pytest -q tests/vm
+	@tests/vm/build
+	@STEPUPD_VM=1 $(BIN)/python -m pytest -q --durations=8 tests/vm
 
 vm-bench: $(VENV)/.dev deb
 	@PYTHONPATH=. $(BIN)/python tests/vm/bench.py $(ARGS)

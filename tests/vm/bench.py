@@ -1,11 +1,13 @@
 """Sudo side by side, on a real hidraw node: pam_permit, pam_u2f and ours. `make vm-bench`.
 
-    bench.py [--quick] [--parallel]
+And a check over D-Bus: polkit's and ours.
+
+    bench.py [--quick] [--parallel] [--gadget]
 
 Interleaved, 25 rounds, or 5 with --quick. By default the machine counts instructions: repeatable
 to a hundredth on any host, but with one processor, so that daemon and sudo never work at the same
 time. --parallel: two processors in real time; then only a quiet host gives figures that mean
-anything. Either way only ratios do.
+anything. Either way only ratios do. --gadget: the key is a USB device, behind usbhid.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import subprocess
 from pathlib import Path
 
 from virtual_machine import HERE, VirtualMachine
-from vm_support import Guest, find_package
+from vm_support import POLICY, Guest, find_package
 
 ROUNDS, QUICK_ROUNDS = 25, 5
 LIMIT_S = 900
@@ -28,6 +30,18 @@ GOALS = (
     ("whole", "stepupd, granted", "pam_permit", 1.06),
 )
 
+RATIOS = (
+    ("one check", "stepupd, by rule", "polkit"),
+    ("one check", "stepupd, granted", "polkit"),
+)
+
+LISTED = """
+[[rule]]
+name = "listed"
+action = "cli:listed"
+allow = true
+"""
+
 Times = dict[str, list[float]]
 
 
@@ -36,15 +50,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="5 rounds in place of 25")
     parser.add_argument("--parallel", action="store_true", help="two processors, in real time")
+    parser.add_argument("--gadget", action="store_true", help="a key on USB, in place of uhid")
     options = parser.parse_args()
     rounds = QUICK_ROUNDS if options.quick else ROUNDS
     with VirtualMachine(is_counted=not options.parallel) as machine:
         guest = Guest(machine)
-        guest.start_key()
+        guest.start_key(is_gadget=options.gadget)
         guest.connect()
         guest.install(find_package())
         guest.configure()
-        print(report(measure(guest, rounds), rounds))  # noqa: T201 - the result
+        times = measure(guest, rounds) | measure_bus(guest, rounds)
+        print(report(times, rounds))  # noqa: T201 - the result
 
 
 def measure(guest: Guest, rounds: int) -> Times:
@@ -63,6 +79,15 @@ def measure(guest: Guest, rounds: int) -> Times:
     return times
 
 
+def measure_bus(guest: Guest, rounds: int) -> Times:
+    """Return milliseconds of checks over D-Bus."""
+    guest.machine.copy(HERE / "guest_bus.py", "/opt/bench")
+    guest.write("/etc/stepupd/policy.toml", LISTED + POLICY)
+    guest.run("systemctl reload stepupd")
+    times: Times = json.loads(guest.run(f"python3 /opt/bench/guest_bus.py {rounds}", "ada"))
+    return times
+
+
 def build_stamp() -> Path:
     """Compile the module that says when sudo reached its stack."""
     target = HERE.parents[1] / "build" / "vm" / "pam_stamp.so"
@@ -75,7 +100,7 @@ def build_stamp() -> Path:
 def report(times: Times, rounds: int) -> str:
     """Return medians with their quartiles, then each ratio beside its goal."""
     lines = [
-        f"sudo true, {rounds} interleaved rounds, milliseconds of an emulated machine",
+        f"{rounds} interleaved rounds, milliseconds of an emulated machine",
         "",
         f"{'':42} {'median':>8} {'25%':>8} {'75%':>8}",
     ]
@@ -87,6 +112,9 @@ def report(times: Times, rounds: int) -> str:
         ratio = find_median(times, ours, what) / find_median(times, theirs, what)
         verdict = "reached" if ratio <= goal else "missed"
         lines.append(f"{what}: {ours} / {theirs} = {ratio:.3f} (goal {goal}: {verdict})")
+    for what, ours, theirs in RATIOS:
+        ratio = find_median(times, ours, what) / find_median(times, theirs, what)
+        lines.append(f"{what} over D-Bus: {ours} / {theirs} = {ratio:.3f}")
     return "\n".join(lines)
 
 

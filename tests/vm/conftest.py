@@ -1,13 +1,13 @@
 """One machine for all tests here, back in the same state for each of them.
 
-Collected only on demand (`make vm-test`): these tests need root, QEMU and minutes.
+Collected only by `make vm-test` (and so by `make test` where it can): they need root and QEMU.
 """
 
 import os
 
 import pytest
 
-collect_ignore = [] if os.environ.get("STEPUPD_VM") else ["test_vm.py"]
+collect_ignore_glob = [] if os.environ.get("STEPUPD_VM") else ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +19,27 @@ def guest():
     package = find_package()
     with VirtualMachine() as machine:
         guest = Guest(machine)
-        guest.start_key()
-        machine.save("bare")
-        guest.connect()
-        guest.install(package)
-        guest.configure()
+        try:
+            guest.start_key()
+            machine.save("bare")
+            guest.connect()
+            guest.install(package)
+            guest.configure()
+        except AssertionError as error:
+            error.add_note(guest.read_journal())
+            raise
         machine.save("installed")
         yield guest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Show what the guest's services said when a test fails."""
+    report = yield
+    guest = item.funcargs.get("guest")
+    if report.failed and report.when == "call" and guest is not None:
+        report.sections.append(("The guest's journal", guest.read_journal()))
+    return report
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ IMAGE = CACHE / "image"
 MEMORY_MIB = 1024
 PARALLEL = {"smp": "2", "accel": "tcg,thread=multi,tb-size=512"}
 COUNTED = {"smp": "1", "accel": "tcg,thread=single,tb-size=512", "icount": "shift=1"}
-BOOT_LIMIT_S = 240
-COMMAND_LIMIT_S = 120
+BOOT_LIMIT_S = 600
+COMMAND_LIMIT_S = 300
 
 KERNEL_OPTIONS = (
     "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 mitigations=off nokaslr"
@@ -141,7 +141,8 @@ class VirtualMachine:
         shutil.copyfile(self._disk, self._ready)
 
     def _start(self, *options: str) -> None:
-        command = [*self._describe_machine(), *options]
+        # It ends with us, however we end.
+        command = ["setpriv", "--pdeathsig", "KILL", *self._describe_machine(), *options]
         self._qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         self._await_ssh()
 
