@@ -16,8 +16,11 @@ FIGURES = {
     "relay": "the PAM module, 300 requests a second beside 1,000 connections",
     "sockets": "JSON-RPC with 1, 100 and 1,000 connections",
     "decision": "deciding with 10 and 1,000 rules",
+    "conditions": "loading 10,000 rules, 2,000 of them with a condition",
     "entries": "appending to the audit log and verifying it",
+    "replay": "a candidate policy over the audit log",
     "growth": "latency with many credentials and many audit entries",
+    "population": "200 people, 90 days: who is asked, and what is caught",
     "idle": "memory and wake-ups of an idle daemon",
 }
 

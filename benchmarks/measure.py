@@ -40,7 +40,7 @@ def compare(
         say_time(theirs),
         f"{ratio:.2f}",
         "" if goal is None else f"<= {goal:g} x",
-        "" if goal is None else _say_reached(ratio <= goal),
+        "" if goal is None else say_reached(ratio <= goal),
     )
 
 
@@ -58,7 +58,7 @@ def bound(
         "" if against is None else say(against),
         f"{ours / against:.2f}" if against else "",
         "" if goal is None else f"<= {say(goal)}",
-        "" if goal is None else _say_reached(ours <= goal),
+        "" if goal is None else say_reached(ours <= goal),
     )
 
 
@@ -126,5 +126,6 @@ def _print_cells(cells: Iterable[str]) -> None:
     print(" ".join([f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in rest)]))
 
 
-def _say_reached(is_reached: bool) -> str:  # noqa: FBT001 - the only thing it says
+def say_reached(is_reached: bool) -> str:  # noqa: FBT001 - the only thing it says
+    """Return how the table says whether a goal was reached."""
     return "yes" if is_reached else "NO"

@@ -12,9 +12,12 @@ from stepupd.core.errors import ConfigError, StepUpError
 from stepupd.daemon import Daemon, Mode, read_policy_only
 from stepupd.devices.hidraw import HidrawSource
 from stepupd.devices.plugged import Source
+from stepupd.host.bus import find_bus_address
 from stepupd.host.hardening import harden, raise_descriptor_limit, refuse_user_namespace
 from stepupd.places import Places
 from stepupd.store.log_opening import set_aside
+from stepupd.store.master_key import move_master_key
+from stepupd.store.secret_service import SecretService
 
 DESCRIPTORS = 8192
 """Open files: every connection is one, and so is its process."""
@@ -44,6 +47,9 @@ def run(options: argparse.Namespace) -> None:
         for path in set_aside(places.audit_log, places.checkpoint, time.time()):
             print(f"kept as {path}")  # noqa: T201 - the answer
         return
+    if options.move_key:
+        print(f"the key is {move_key(options, places)}")  # noqa: T201 - the answer
+        return
     if not options.user:
         refuse_user_namespace()
     harden()
@@ -51,6 +57,16 @@ def run(options: argparse.Namespace) -> None:
     sources = open_sources(options, places)
     daemon = Daemon(Mode(places, options.user, sources, is_simulated=bool(options.simulate)))
     asyncio.run(daemon.run())
+
+
+def move_key(options: argparse.Namespace, places: Places) -> str:
+    """Move a person's key into the keyring or out of it; return where it is then."""
+    if not options.user:
+        raise ConfigError("only a person has a keyring: --move-key needs --user")
+    harden()
+    keyring = SecretService(find_bus_address(is_user=True))
+    into = options.move_key == "keyring"
+    return move_master_key(places.master_key, keyring, into_keyring=into).place
 
 
 def open_sources(options: argparse.Namespace, places: Places) -> list[Source]:
@@ -84,6 +100,12 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--set-aside-log",
         action="store_true",
         help="keep a damaged audit log under another name, so that a new one can begin",
+    )
+    parser.add_argument(
+        "--move-key",
+        metavar="PLACE",
+        choices=("keyring", "file"),
+        help="with --user: move the key into the keyring, or back into its file",
     )
     parser.add_argument(
         "--log-level", default="info", choices=("debug", "info", "warning", "error")

@@ -4,7 +4,8 @@ The law of this file:
 * gather: everything a ceremony knows is read once, before it starts;
 * drive: every effect gets one reply, and whatever goes wrong becomes a `Trouble`;
 * commit: the audit entry is durable before anything else happens. No entry: no counter, no grant,
-  no allow. A failure of ours is "unavailable", never "allow".
+  no allow. A failure of ours is "unavailable", never "allow";
+* what the machine slept through is cancelled: a touch after that is for nothing from before.
 
 Nothing is decided here.
 """
@@ -12,7 +13,7 @@ Nothing is decided here.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from time import perf_counter
@@ -43,10 +44,15 @@ from stepupd.core.prompts import say_notice
 from stepupd.core.record import describe_step_up, describe_withdrawal
 from stepupd.core.report import report
 from stepupd.core.snapshot import Snapshot
+from stepupd.habits import look_around, remember
+from stepupd.interruption import Interruption, Start
 from stepupd.world import Conversation, KeyTurn, World
 
 LOOKUP_DEADLINE = 2.0
 """Seconds for accounts and store to answer: a hanging directory service must not hang us."""
+
+LOOKING_DEADLINE = 5.0
+"""Seconds for everything that is looked at around a request; each observer keeps a shorter one."""
 
 GRACE = 1.0
 """Seconds past its deadline that an effect may take to report why it failed."""
@@ -63,6 +69,7 @@ class Broker:
         self._writer = ThreadPoolExecutor(1, "store")
         self.changing = asyncio.Lock()
         """Held from the last look at the store until what was decided on it is stored."""
+        self.interruption = Interruption(world.read_clock)
 
     async def step_up(self, caller: Caller, call: StepUpCall, conversation: Conversation) -> Result:
         """Answer one request for proof. Raises RequestError for a subject it may not name."""
@@ -80,20 +87,42 @@ class Broker:
         *,
         kind: str = "step-up",
         turn: KeyTurn | None = None,
+        start: Start | None = None,
     ) -> Result:
-        """Gather, drive and commit one ceremony; `turn` is one that it shares with another."""
+        """Gather, drive and commit one ceremony; it may share `turn` and `start` with another."""
+        with self.interruption.running():
+            begun = start or self.interruption.mark_start()
+            return await self._hold(gather, ceremony, conversation, kind, turn, begun)
+
+    async def _hold(
+        self,
+        gather: Callable[[], Snapshot],
+        ceremony: Callable[[Snapshot], Ceremony],
+        conversation: Conversation,
+        kind: str,
+        turn: KeyTurn | None,
+        start: Start,
+    ) -> Result:
         started = perf_counter()
         now = await self.look_up(gather)
+        if now.policy.is_weighing:
+            unseen = now
+            now = await self.look_up(lambda: look_around(self.world, unseen), LOOKING_DEADLINE)
         latencies = {"gather": _since(started), "person": 0.0}
         own = self.world.authenticators.turn(now.request.subject.uid)
         async with nullcontext(turn) if turn is not None else own as keys:
-            outcome = await self._drive(ceremony(now), conversation, keys, latencies)
+            outcome = await self._drive(ceremony(now), conversation, keys, latencies, start)
         latencies["whole"] = _since(started)
         if outcome.evidence is None:
             return await self._commit(now, outcome, latencies, kind)
         async with self.changing:
             outcome = await self.look_up(lambda: self._confirm(now, outcome))
             return await self._commit(now, outcome, latencies, kind)
+
+    def _learn(self, now: Snapshot, outcome: Outcome) -> None:
+        """Take in how it ended, after the answer: nobody waits for it."""
+        if outcome.decision is not None and now.profile is not None:
+            self._writer.submit(remember, self.world, now, outcome).add_done_callback(_tell)
 
     def gather(self, caller: Caller, call: StepUpCall) -> Snapshot:
         """Read everything a ceremony may know. May block."""
@@ -139,11 +168,11 @@ class Broker:
             raise RequestError("there is no such account", reason="no-such-account")
         return subject
 
-    async def look_up(self, read: Callable[[], _T]) -> _T:
-        """Read something that may block, in a worker thread, with a deadline."""
+    async def look_up(self, read: Callable[[], _T], deadline: float = LOOKUP_DEADLINE) -> _T:
+        """Read something that may block, in a worker thread, with a deadline in seconds."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(LOOKUP_DEADLINE):
+            async with asyncio.timeout(deadline):
                 return await loop.run_in_executor(None, read)
         except TimeoutError as error:
             raise InternalError("accounts or store did not answer in time") from error
@@ -167,12 +196,13 @@ class Broker:
         conversation: Conversation,
         keys: KeyTurn,
         latencies: dict[str, float],
+        start: Start,
     ) -> Outcome:
         try:
             step = _advance(ceremony, None)
             while not isinstance(step, Outcome):
                 started = perf_counter()
-                reply = await self._perform(step, conversation, keys)
+                reply = await self._perform(step, conversation, keys, start)
                 latencies["person"] += _since(started)
                 step = await self._answer(ceremony, reply)
         except Exception:  # noqa: BLE001 - whatever failed in us, the answer is no
@@ -180,6 +210,8 @@ class Broker:
             return refuse(Reason.INTERNAL)
         if step.verdict.is_allow and conversation.gone.done():
             return refuse_trouble(Trouble(conversation.gone.result()), step.decision)
+        if step.verdict.is_allow and self.interruption.is_cut(start):
+            return refuse_trouble(Trouble(TroubleKind.CANCELLED), step.decision)
         return step
 
     async def _answer(self, ceremony: Ceremony, reply: Reply) -> Effect | Outcome:
@@ -188,7 +220,11 @@ class Broker:
             return await self.look_up(lambda: _advance(ceremony, reply))
         return _advance(ceremony, reply)
 
-    async def _perform(self, effect: Effect, conversation: Conversation, keys: KeyTurn) -> Reply:
+    async def _perform(
+        self, effect: Effect, conversation: Conversation, keys: KeyTurn, start: Start
+    ) -> Reply:
+        if not isinstance(effect, Show) and self.interruption.is_cut(start):
+            return Trouble(TroubleKind.CANCELLED)
         match effect:
             case Show():
                 await conversation.show(effect.text, is_error=effect.is_error)
@@ -219,16 +255,18 @@ class Broker:
         """Return the reply, or why there is none: the caller left, time ran out, we failed."""
         task: asyncio.Future[Reply] = asyncio.ensure_future(work)
         left = max(0.0, effect.deadline - self.world.read_clock().boot) + GRACE
-        gone = conversation.gone
-        both: tuple[asyncio.Future[Any], ...] = (task, gone)
+        gone, cut = conversation.gone, self.interruption.next_cut()
+        first: tuple[asyncio.Future[Any], ...] = (task, gone, cut)
         try:
-            await asyncio.wait(both, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(first, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             is_late = not task.done()
         finally:
             if not task.done():
                 await _stop(task)
         if gone.done():
             return Trouble(gone.result())
+        if cut.done():
+            return Trouble(TroubleKind.CANCELLED)
         if is_late:
             return Trouble(TroubleKind.TIMEOUT)
         try:
@@ -253,6 +291,7 @@ class Broker:
             _log.exception("the result of entry %d could not be stored", entry)
             await self._withdraw(entry, outcome)
             return replace(Result(refuse(Reason.INTERNAL).verdict), entry=entry)
+        self._learn(now, outcome)
         return report(now, outcome, entry)
 
     async def _withdraw(self, entry: int, outcome: Outcome) -> None:
@@ -288,6 +327,11 @@ def _advance(ceremony: Ceremony, reply: Reply) -> Effect | Outcome:
     except StopIteration as stop:
         outcome: Outcome = stop.value
         return outcome
+
+
+def _tell(learned: "Future[None]") -> None:
+    if learned.exception() is not None:
+        _log.error("nothing was learned of a request: %s", learned.exception())
 
 
 async def _stop(task: asyncio.Future[Reply]) -> None:

@@ -1,11 +1,14 @@
-"""What the D-Bus door needs of the rest of the daemon, beside the service."""
+"""What the D-Bus door, and what listens to logind, need of the rest of the daemon."""
 
 import os
 from collections.abc import Callable
 
+from stepupd.api.dbus_logind import Logind
 from stepupd.api.dbus_outside import Outside
 from stepupd.broker import Broker
 from stepupd.core.errors import InternalError, RequestError
+from stepupd.devices.key_ring import KeyRing
+from stepupd.host.bus import find_bus_address
 from stepupd.places import Places
 from stepupd.store.audit_tail import read_tail
 
@@ -28,3 +31,14 @@ def look_outside(
             raise InternalError(f"cannot read the audit log: {error.strerror}") from error
 
     return Outside(name_account, read_log, reload, own_uid=os.getuid(), has_polkit=not is_user)
+
+
+def watch_logind(broker: Broker, keys: KeyRing) -> Logind:
+    """Return what cancels everything, and lets go of the keys, when the machine sleeps."""
+
+    async def let_go() -> None:
+        await broker.interruption.cut_short()
+        await keys.let_go()
+
+    # A person's own daemon too: logind is on no other bus.
+    return Logind(find_bus_address(is_user=False), let_go, broker.world.read_clock)

@@ -5,14 +5,11 @@ import gc
 import logging
 import os
 import signal
-import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stepupd.api.admission import Admission
 from stepupd.api.dbus_door import BusDoor
@@ -22,7 +19,7 @@ from stepupd.api.listener import Entrance, Listener, adopt_socket, bind_socket
 from stepupd.api.relay import relay_entrance
 from stepupd.api.rpc import rpc_entrance
 from stepupd.broker import Broker
-from stepupd.bus_wiring import look_outside
+from stepupd.bus_wiring import look_outside, watch_logind
 from stepupd.core.errors import StepUpError
 from stepupd.core.model import Caller, Door
 from stepupd.core.policy import Policy
@@ -31,18 +28,17 @@ from stepupd.devices.key_ring import KeyRing
 from stepupd.devices.plugged import Source
 from stepupd.host import accounts, clock, systemd
 from stepupd.host.bus import find_bus_address
-from stepupd.host.journal import send_to_journal
 from stepupd.host.peer import identify
+from stepupd.outlook import look_outward
 from stepupd.places import Places
+from stepupd.removal import BoundGrants
 from stepupd.service import Service
-from stepupd.store.audit_log import BATCH_LIMIT, AuditLog
+from stepupd.store.audit_log import BATCH_LIMIT
 from stepupd.store.configuration import load_policy, load_settings
-from stepupd.store.credentials import CredentialStore
-from stepupd.store.grants import GrantStore
-from stepupd.store.identity import fix_rp_id
-from stepupd.store.master_key import Purpose, derive_key, load_master_key
-from stepupd.store.recovery import RecoveryStore
+from stepupd.store.master_key import MasterKey, load_master_key
+from stepupd.store.secret_service import SecretService
 from stepupd.store.settings import Settings
+from stepupd.stores import Stores
 from stepupd.world import World
 
 _log = logging.getLogger(__name__)
@@ -76,41 +72,34 @@ class Daemon:
         places.make()
         self._settings = load_settings(places.configuration)
         self._policy = load_policy(places.configuration)
-        master = load_master_key(
-            places.master_key, credentials_directory=_find_credentials_directory()
-        )
-        # Where there is a log there was a store: a missing one is a loss, not a first start.
-        self._credentials = CredentialStore(
-            places.database,
-            derive_key(master, Purpose.STORE_MAC),
-            minimum_epoch=int(places.audit_log.exists()),
-        )
-        rp_id = fix_rp_id(
-            self._credentials, configured=self._settings.rp_id, hostname=socket.gethostname()
-        )
-        self._grants = GrantStore(places.grants)
-        signing = Ed25519PrivateKey.from_private_bytes(derive_key(master, Purpose.AUDIT_SIGNING))
-        self._journal = AuditLog(
-            places.audit_log, places.checkpoint, signing, f"{rp_id}/audit", publish_checkpoint
-        )
+        master = _open_master_key(mode)
+        self._key_place = master.place
+        now = clock.read_clock()
+        self._stores = Stores(places, master, self._settings.rp_id, now)
+        self._journal = self._stores.journal
+        self._keys = KeyRing(mode.sources, lambda: clock.read_clock().boot)
+        self._bound_grants = self._bind_grants()
         self._world = World(
             accounts=accounts,
-            credentials=self._credentials,
-            recovery_codes=RecoveryStore(
-                places.recovery_codes, derive_key(master, Purpose.RECOVERY_MAC)
-            ),
-            grants=self._grants,
+            credentials=self._stores.credentials,
+            recovery_codes=self._stores.recovery_codes,
+            grants=self._bound_grants,
             journal=self._journal,
-            authenticators=KeyRing(mode.sources, lambda: clock.read_clock().boot),
+            profiles=self._stores.profiles,
+            activities=self._stores.activities,
+            observe=look_outward(self._settings, now, lambda: self._logind.resumed_at).observe,
+            authenticators=self._keys,
             read_clock=clock.read_clock,
             make_nonce=os.urandom,
             read_policy=lambda: self._policy,
             may_name_others=self._may_name_others,
-            rp_id=rp_id,
+            may_push_events=self._may_push_events,
+            rp_id=self._stores.rp_id,
             is_simulated=mode.is_simulated,
             attestation_roots=self._settings.attestation_roots,
         )
         self._broker = Broker(self._world)
+        self._logind = watch_logind(self._broker, self._keys)
         self._bus: BusDoor | None = None
 
     async def run(self) -> None:
@@ -123,14 +112,20 @@ class Daemon:
         try:
             await self._begin_log()
             async with AsyncExitStack() as doors:
+                self._logind.start()
+                doors.push_async_callback(self._logind.close)
+                self._bound_grants.start()
+                doors.push_async_callback(self._bound_grants.close)
                 for door in self._open_doors():
                     door.start()
                     doors.push_async_callback(door.close)
                 if self._bus is not None:
                     await self._bus.settle()
+                await self._logind.settle()
                 # What lives now lives on; to search it for garbage again takes milliseconds.
                 gc.collect()
                 gc.freeze()
+                _log.info("the key is %s", self._key_place)
                 systemd.notify("READY=1")
                 self._feed_watchdog()
                 _log.info("ready: %s mode, %d rules", self._mode.word, len(self._policy.rules))
@@ -142,21 +137,20 @@ class Daemon:
 
     async def _begin_log(self) -> None:
         """Record the start; a new log first learns the keys that were enrolled before it."""
-        known = self._credentials.list_all()
+        known = self._stores.credentials.list_all()
         # Any other log has an entry for each key and one for each start; after a crash in the
         # middle of this it has not, and saying it twice does no harm.
         if self._journal.count() <= len(known):
             for start in range(0, len(known), BATCH_LIMIT):
                 batch = [describe_known_key(OWN, one) for one in known[start : start + BATCH_LIMIT]]
                 await asyncio.gather(*map(self._journal.append, batch))
-        await self._journal.append(self._describe("start"))
+        boot_id = clock.read_clock().boot_id
+        await self._journal.append(self._describe("start", boot_id=boot_id))
 
     def close(self) -> None:
         """Let go of the stores."""
         self._broker.close()
-        self._journal.close()
-        self._grants.close()
-        self._credentials.close()
+        self._stores.close()
 
     def _open_doors(self) -> list[Listener | BusDoor]:
         limits = limit_connections(self._settings)
@@ -191,14 +185,22 @@ class Daemon:
         ]
         return [*listeners, self._bus]
 
+    def _bind_grants(self) -> BoundGrants:
+        lock = self._lock_sessions if self._settings.lock_on_removal else None
+        return BoundGrants(
+            self._stores.grants, self._keys, self._journal, clock.read_clock, OWN, on_removal=lock
+        )
+
+    async def _lock_sessions(self, uid: int) -> None:
+        await self._logind.lock_sessions(uid)
+
     def _may_name_others(self, caller: Caller) -> bool:
         settings = self._settings
-        if caller.uid in settings.trusted_uids:
-            return True
-        if not settings.trusted_groups:
-            return False
-        account = accounts.find_subject_by_uid(caller.uid)
-        return account is not None and bool(account.groups & settings.trusted_groups)
+        return _is_listed(caller, settings.trusted_uids, settings.trusted_groups)
+
+    def _may_push_events(self, caller: Caller) -> bool:
+        settings = self._settings
+        return _is_listed(caller, settings.pushing_uids, settings.pushing_groups)
 
     def _reload(self) -> None:
         """Take a new policy if it is good; keep the old one if it is not."""
@@ -241,6 +243,13 @@ class Daemon:
             asyncio.get_running_loop().call_later(interval, self._feed_watchdog)
 
 
+def _is_listed(caller: Caller, uids: frozenset[int], groups: frozenset[str]) -> bool:
+    if caller.uid in uids or not groups:
+        return caller.uid in uids
+    account = accounts.find_subject_by_uid(caller.uid)
+    return account is not None and bool(account.groups & groups)
+
+
 def _tell_failure(written: "Future[int]") -> None:
     if written.exception() is not None:
         _log.error("the reload could not be recorded: %s", written.exception())
@@ -255,18 +264,20 @@ def limit_connections(settings: Settings) -> Limits:
     )
 
 
-def publish_checkpoint(note: str) -> None:
-    """Hand a checkpoint to the journal, where whoever cuts the log cannot reach it as easily."""
-    size = note.split("\n", 2)[1]
-    send_to_journal(f"audit log: {size} entries", STEPUPD_CHECKPOINT=note)
-
-
 def read_policy_only(places: Places) -> Policy:
     """Return the policy, for `--check`. Raises ConfigError."""
     load_settings(places.configuration)
     return load_policy(places.configuration)
 
 
-def _find_credentials_directory() -> Path | None:
-    given = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    return Path(given) if given else None
+def _open_master_key(mode: Mode) -> MasterKey:
+    places, given = mode.places, os.environ.get("CREDENTIALS_DIRECTORY", "")
+    store = (places.database, places.audit_log, places.checkpoint)
+    return load_master_key(
+        places.master_key,
+        credentials_directory=Path(given) if given else None,
+        keyring=SecretService(find_bus_address(is_user=True)) if mode.is_user else None,
+        has_store=any(path.exists() for path in store),
+        # What was simulated leaves nothing behind in anybody's keyring.
+        prefer_file=mode.is_simulated,
+    )

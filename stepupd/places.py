@@ -53,6 +53,11 @@ class Places:
         return self.state / "recovery"
 
     @property
+    def profiles(self) -> Path:
+        """What is usual for each subject, a file each."""
+        return self.state / "profiles"
+
+    @property
     def audit_log(self) -> Path:
         """The audit log."""
         return self.log / "audit.log"
@@ -66,6 +71,11 @@ class Places:
     def grants(self) -> Path:
         """Live grants: gone when the machine goes down."""
         return self.runtime / "grants"
+
+    @property
+    def alerts(self) -> Path:
+        """Alerts that hold: gone when the machine goes down."""
+        return self.runtime / "alerts"
 
     @property
     def relay_socket(self) -> Path:
@@ -82,9 +92,11 @@ class Places:
         for directory, mode in (
             (self.state, 0o700),
             (self.recovery_codes, 0o700),
+            (self.profiles, 0o700),
             (self.log, 0o750),
             (self.runtime, 0o755),
             (self.grants, 0o700),
+            (self.alerts, 0o700),
         ):
             if not directory.exists():
                 directory.mkdir(parents=True)

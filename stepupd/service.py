@@ -6,11 +6,13 @@ entry too, written first; what takes away (a removal, a revocation) is recorded 
 removal before as well.
 """
 
+import asyncio
 import hashlib
 from dataclasses import replace
 
 from stepupd import __version__
 from stepupd.broker import Broker
+from stepupd.core.alerts import Pushed, SecurityEvent
 from stepupd.core.authentication import authenticate
 from stepupd.core.call import Result, Status, StepUpCall
 from stepupd.core.effects import Ceremony
@@ -28,9 +30,11 @@ from stepupd.core.model import (
     RecoveryCode,
     Verdict,
 )
+from stepupd.core.profile import Profile
 from stepupd.core.record import describe_change, describe_credential, encode_bytes
 from stepupd.core.recovery_code import SALT_SIZE, make_codes, store_code
 from stepupd.core.snapshot import Snapshot
+from stepupd.events import push_event
 from stepupd.world import Conversation, KeyTurn
 
 _DONE = Verdict(Answer.ALLOW, Reason.PROVED)
@@ -63,6 +67,7 @@ class Service:
         self, caller: Caller, subject: str, name: str, conversation: Conversation
     ) -> Result:
         """Enrol the key that is touched, under `name`, and try it at once."""
+        start = self._broker.interruption.mark_start()
         now = await self._look(Verb.ENROLL, caller, subject)
         check_name(name, now.credentials)
 
@@ -80,7 +85,9 @@ class Service:
             refusal = await self._clear(Verb.ENROLL, now, conversation, turn, name)
             if refusal is not None:
                 return refusal
-            return await self._broker.hold(gather, ceremony, conversation, kind="enrol", turn=turn)
+            return await self._broker.hold(
+                gather, ceremony, conversation, kind="enrol", turn=turn, start=start
+            )
 
     async def list_credentials(self, caller: Caller, subject: str) -> tuple[Credential, ...]:
         """Return a subject's keys."""
@@ -136,7 +143,8 @@ class Service:
             return refusal, ()
         uid = now.request.subject.uid
         codes = make_codes(self._world.make_nonce)
-        kept = await self._broker.look_up(lambda: self._store_codes(codes))
+        # Ten hashes that are slow on purpose: on a small machine that takes seconds.
+        kept = await asyncio.to_thread(self._store_codes, codes)
         record = describe_change("recovery-codes", caller, uid, count=len(codes))
         async with self._broker.changing:
             entry = await self._world.journal.append(record)
@@ -161,6 +169,29 @@ class Service:
         uid = now.request.subject.uid
         await self._world.journal.append(describe_change("revoke", caller, uid, grant=grant_id))
         return self._world.grants.revoke(uid=uid, grant_id=grant_id or None)
+
+    async def show_profile(self, caller: Caller, subject: str) -> Profile:
+        """Return what was learned to be usual for a subject."""
+        now = await self._open(Verb.SHOW_PROFILE, caller, subject)
+        uid = now.request.subject.uid
+        return await self._broker.look_up(lambda: self._world.profiles.find(uid))
+
+    async def forget_profile(
+        self, caller: Caller, subject: str, conversation: Conversation
+    ) -> Result:
+        """Forget what was learned of a subject; everything is new then."""
+        now = await self._look(Verb.FORGET_PROFILE, caller, subject)
+        refusal = await self._clear(Verb.FORGET_PROFILE, now, conversation, None)
+        if refusal is not None:
+            return refusal
+        uid = now.request.subject.uid
+        entry = await self._world.journal.append(describe_change("forget-profile", caller, uid))
+        await self._broker.store(lambda: self._world.profiles.forget(uid))
+        return Result(_DONE, entry)
+
+    async def push_event(self, caller: Caller, event: SecurityEvent) -> Pushed:
+        """Take in what a trusted caller tells of a subject."""
+        return await push_event(self._broker, caller, event)
 
     async def get_status(self, caller: Caller) -> Status:
         """Return what the daemon tells about itself."""

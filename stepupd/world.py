@@ -8,9 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from stepupd.core.activity import Activity, Alert, Event
 from stepupd.core.effects import Notice, Reply, TroubleKind, Use
-from stepupd.core.model import Caller, Credential, Grant, Moment, RecoveryCode, Subject
+from stepupd.core.facts import Facts, Observer
+from stepupd.core.model import (
+    Caller,
+    Credential,
+    Grant,
+    Moment,
+    RecoveryCode,
+    StepUpRequest,
+    Subject,
+)
 from stepupd.core.policy import Policy
+from stepupd.core.profile import Profile
 from stepupd.core.record import Record
 from stepupd.core.secret import Secret
 
@@ -57,6 +68,35 @@ class RecoveryCodes(Protocol):
 
     def consume(self, uid: int, tag: str) -> None:
         """Forget one code; raises InternalError if it is not there: it was used meanwhile."""
+
+
+class Profiles(Protocol):
+    """What is usual for each subject. May block."""
+
+    def find(self, uid: int) -> Profile:
+        """Return the subject's profile; an empty one for who is not known."""
+
+    def find_crowd(self) -> Profile:
+        """Return the profile of all subjects together."""
+
+    def keep(self, profile: Profile) -> None:
+        """Replace a profile; on disk soon."""
+
+    def forget(self, uid: int) -> None:
+        """Forget the subject's profile, durably."""
+
+
+class Activities(Protocol):
+    """What each subject did in the last hour, and what trusted callers told of it."""
+
+    def find(self, uid: int, now: Moment) -> Activity:
+        """Return the subject's last hour, and the alerts that hold."""
+
+    def remember(self, uid: int, event: Event) -> None:
+        """Remember one request that ended."""
+
+    def alert(self, uid: int, alert: Alert, now: Moment, *, may_shorten: bool = False) -> None:
+        """Raise an alert; it holds when this returns. Raises InternalError."""
 
 
 class Grants(Protocol):
@@ -138,10 +178,15 @@ class World:
     grants: Grants
     journal: Journal
     authenticators: Authenticators
+    profiles: Profiles
+    activities: Activities
+    observe: Callable[[StepUpRequest, frozenset[Observer], Moment], Facts]
+    """Look around a request; may block. What fails is named in the facts, nothing is raised."""
     read_clock: Callable[[], Moment]
     make_nonce: Callable[[int], bytes]
     read_policy: Callable[[], Policy]
     may_name_others: Callable[[Caller], bool]
+    may_push_events: Callable[[Caller], bool]
     rp_id: str
     is_simulated: bool = False
     attestation_roots: tuple[bytes, ...] = ()

@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
         return member
 
     ALLOWED = 0, "allowed, or done"
-    DENIED = 1, "denied; doctor: something is broken"
+    DENIED = 1, "denied; doctor, policy: something is broken"
     USAGE = 2, "wrong usage"
     NO_AUTHENTICATOR = 3, "no key that can be used"
     TIMEOUT = 4, "nobody answered in time"
@@ -40,6 +40,7 @@ class ExitCode(IntEnum):
 _DENIED_REASONS = (
     "no-rule",
     "rule-denies",
+    "rule-in-error",
     "risk-denies",
     "already-enrolled",
     "too-many-tries",

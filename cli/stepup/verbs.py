@@ -5,10 +5,23 @@ from typing import Annotated
 
 import typer
 
-from stepup import audit, completion, enroll, grants, keys, recovery, run, status, verify
+from stepup import (
+    audit,
+    completion,
+    enroll,
+    event,
+    grants,
+    keys,
+    profile,
+    recovery,
+    run,
+    status,
+    verify,
+)
 from stepup.doctor import verb as doctor
 from stepup.exits import list_exit_codes
 from stepup.pam import verbs as pam
+from stepup.policy import verbs as policy
 from stepup.terminal import print_result
 
 _EPILOG = f"\b\nExit status:\n{list_exit_codes()}\n\nSee stepup(1)."
@@ -26,6 +39,9 @@ def build_app() -> typer.Typer:
     app.command()(status.status)
     app.command("grants")(grants.list_grants)
     app.command()(grants.revoke)
+    app.add_typer(_build_profile(), name="profile")
+    app.add_typer(_build_policy(), name="policy")
+    app.add_typer(_build_event(), name="event")
     app.add_typer(_build_audit(), name="audit")
     app.add_typer(_build_pam(), name="pam")
     app.command()(doctor.doctor)
@@ -39,6 +55,29 @@ def _build_keys() -> typer.Typer:
     group.command("list")(keys.list_keys)
     group.command("rename")(keys.rename_key)
     group.command("remove")(keys.remove_key)
+    return group
+
+
+def _build_profile() -> typer.Typer:
+    group = _build_group("Show or forget what is usual for a person.")
+    group.command()(profile.show)
+    group.command()(profile.forget)
+    return group
+
+
+def _build_event() -> typer.Typer:
+    group = _build_group("Tell the daemon what happened elsewhere.")
+    group.callback()(event.about)
+    group.command()(event.push)
+    return group
+
+
+def _build_policy() -> typer.Typer:
+    group = _build_group("Check, test, explain and replay a policy.")
+    group.command()(policy.check)
+    group.command("test")(policy.run_tests)
+    group.command()(policy.explain)
+    group.command()(policy.replay)
     return group
 
 

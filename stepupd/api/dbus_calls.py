@@ -147,6 +147,8 @@ def shape_reply(method: Method, answer: Any) -> Body:  # noqa: ANN401 - see `Cal
         return Body(method.out_signature, (make_dictionary(describe_plain(answer)),))
     if method.serves == "Revoke":
         return Body(method.out_signature, (answer["revoked"],))
+    if method.serves == "PushEvent":
+        return Body(method.out_signature, (answer.revoked, answer.entry))
     ((name, _),) = method.outs
     return Body(method.out_signature, ([make_view(one) for one in answer[name]],))
 

@@ -110,6 +110,12 @@ MANAGER_INTERFACE = Interface(
         "Revoke": Method(
             (("grant", "s"),), _SUBJECT, (("count", "u"),), serves="Revoke", polkit="revoke-others"
         ),
+        "PushEvent": Method(
+            (("subject", "s"), ("event", "s")),
+            {"reason": "s", "lasts": "d"},
+            (("count", "u"), ("entry", "x")),
+            serves="PushEvent",
+        ),
         "Status": Method((), None, (("status", "a{sv}"),), serves="Status"),
         "AuditTail": Method((("count", "u"),), None, (("entries", "as"),), polkit="read-log"),
         "Reload": Method(polkit="reload"),

@@ -4,7 +4,7 @@ The law of this file: a frame's length is checked before anything is kept; one t
 thrown away unread, and one that nobody can read ends itself, never the connection. Frames come
 from the bus daemon, which is trusted to name each sender; nothing else in them is trusted.
 Not done here: no decoding. The codec costs 3 MiB, so a daemon that nobody asks over D-Bus never
-loads it: the three calls with which a connection begins are written by hand (D-Bus specification,
+loads it: the calls with which a connection begins are written by hand (D-Bus specification,
 "Message Protocol"). No descriptors are taken: a frame cannot carry one.
 """
 
@@ -40,7 +40,10 @@ class NameTakenError(InternalError):
 
 
 class Wire(asyncio.Protocol):
-    """One connection. `on_frame` gets each frame that is no signal of the beginning."""
+    """One connection. `on_frame` gets each frame that is no signal of the beginning.
+
+    With an empty `name` it owns none.
+    """
 
     def __init__(self, name: str, on_frame: Callable[["Wire", bytes], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -119,7 +122,8 @@ class Wire(asyncio.Protocol):
         self._is_greeted = True
         name = encode_string(self._name) + struct.pack("<I", _DO_NOT_QUEUE)
         self.send(b"BEGIN\r\n" + encode_bus_call(1, "Hello"))
-        self.send(encode_bus_call(2, "RequestName", "su", name))
+        if self._name:
+            self.send(encode_bus_call(2, "RequestName", "su", name))
         return True
 
     def _take_frame(self) -> bool:
@@ -147,11 +151,13 @@ class Wire(asyncio.Protocol):
         elif frame[1] in {_RETURN, _ERROR}:
             # Replies come in the order of the calls: to Hello, then to RequestName.
             self._replies += 1
-            if self._replies == _FIRST_SERIAL - 1 or frame[1] == _ERROR:
+            if self._replies == 1 + bool(self._name) or frame[1] == _ERROR:
                 self._begin(frame)
 
     def _begin(self, frame: bytes) -> None:
-        if frame[1] != _RETURN or read_last_number(frame) != _PRIMARY_OWNER:
+        if not self._name and frame[1] != _RETURN:
+            self._fail(InternalError("the bus does not greet us"))
+        elif self._name and (frame[1] != _RETURN or read_last_number(frame) != _PRIMARY_OWNER):
             self._fail(NameTakenError(f"the bus does not give us the name {self._name}"))
         else:
             self.ready.set_result(None)
@@ -163,7 +169,7 @@ class Wire(asyncio.Protocol):
 
 
 async def connect(address: str, name: str, on_frame: Callable[[Wire, bytes], None]) -> Wire:
-    """Return a connection that owns `name`.
+    """Return a connection that owns `name`, or none if that is empty.
 
     Raises OSError where no bus listens, NameTakenError, and InternalError or TimeoutError for a bus
     that does not answer as one.
@@ -213,25 +219,34 @@ def measure_frame(head: bytes | bytearray) -> int:
 
 def encode_string(text: str) -> bytes:
     """Return a D-Bus string whose place is a multiple of four, padded for what follows it."""
-    body = _encode_unpadded(text)
+    body = encode_unpadded(text)
     return body + bytes(-len(body) % 4)
 
 
-def _encode_unpadded(text: str) -> bytes:
+def encode_unpadded(text: str) -> bytes:
+    """Return a D-Bus string whose place is a multiple of four, and after which nothing comes."""
     raw = text.encode()
     return struct.pack("<I", len(raw)) + raw + b"\0"
 
 
 def encode_bus_call(serial: int, member: str, signature: str = "", body: bytes = b"") -> bytes:
     """Return a call of the bus itself."""
+    return encode_call(serial, (BUS, "/org/freedesktop/DBus", BUS), member, signature, body)
+
+
+def encode_call(
+    serial: int, to: tuple[str, str, str], member: str, signature: str = "", body: bytes = b""
+) -> bytes:
+    """Return a call to (destination, path, interface); `body` is encoded already."""
+    destination, path, interface = to
     fields = b""
     for code, kind, text in (
-        (1, "o", "/org/freedesktop/DBus"),
-        (2, "s", BUS),
+        (1, "o", path),
+        (2, "s", interface),
         (3, "s", member),
-        (6, "s", BUS),
+        (6, "s", destination),
     ):
-        fields += bytes(-len(fields) % 8) + bytes([code, 1, ord(kind), 0]) + _encode_unpadded(text)
+        fields += bytes(-len(fields) % 8) + bytes([code, 1, ord(kind), 0]) + encode_unpadded(text)
     if signature:
         raw = signature.encode()
         fields += bytes(-len(fields) % 8) + bytes([8, 1, ord("g"), 0, len(raw)]) + raw + b"\0"

@@ -14,6 +14,7 @@ import msgspec
 from stepupd.api import results
 from stepupd.api.conversation import Conversation
 from stepupd.api.service import Peer, Service
+from stepupd.core.alerts import DAY, MOST_SECONDS, EventName, SecurityEvent
 from stepupd.core.call import StepUpCall
 from stepupd.core.model import Claim, Level
 
@@ -84,6 +85,15 @@ class RevokeParams(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     grant: Annotated[str, msgspec.Meta(max_length=64, pattern=_PRINTABLE)] = ""
     subject: _Account = ""
+
+
+class PushParams(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What happened to whom; an alert that it raises `lasts` that many seconds."""
+
+    subject: Annotated[_Account, msgspec.Meta(min_length=1)]
+    event: EventName
+    reason: _Reason = ""
+    lasts: Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)] = DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +191,23 @@ async def _revoke(context: Context, params: RevokeParams) -> object:
     return {"revoked": count}
 
 
+async def _show_profile(context: Context, params: SubjectParams) -> object:
+    found = await context.service.show_profile(context.peer.caller, params.subject)
+    return results.describe_profile(found)
+
+
+async def _forget_profile(context: Context, params: SubjectParams) -> object:
+    result = await context.service.forget_profile(
+        context.peer.caller, params.subject, context.conversation
+    )
+    return results.describe_result(result)
+
+
+async def _push_event(context: Context, params: PushParams) -> object:
+    event = SecurityEvent(params.subject, params.event, params.reason, params.lasts)
+    return results.describe_push(await context.service.push_event(context.peer.caller, event))
+
+
 METHODS = {
     "StepUp": Method(msgspec.json.Decoder(StepUpParams), _step_up, is_ceremony=True),
     "Status": Method(msgspec.json.Decoder(StatusParams), _get_status),
@@ -190,5 +217,8 @@ METHODS = {
     "RemoveCredential": Method(msgspec.json.Decoder(RemoveParams), _remove, is_ceremony=True),
     "MakeRecoveryCodes": Method(msgspec.json.Decoder(SubjectParams), _make_codes, is_ceremony=True),
     "ListGrants": Method(msgspec.json.Decoder(SubjectParams), _list_grants),
+    "ShowProfile": Method(msgspec.json.Decoder(SubjectParams), _show_profile),
+    "ForgetProfile": Method(msgspec.json.Decoder(SubjectParams), _forget_profile, is_ceremony=True),
     "Revoke": Method(msgspec.json.Decoder(RevokeParams), _revoke),
+    "PushEvent": Method(msgspec.json.Decoder(PushParams), _push_event),
 }

@@ -35,7 +35,13 @@ from stepupd.core.model import Answer, Claim, Door, Reason, Session
 
 _SERVICE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FORBIDDEN = frozenset(
-    {Reason.NO_RULE, Reason.RULE_DENIES, Reason.RISK_DENIES, Reason.NOT_PERMITTED}
+    {
+        Reason.NO_RULE,
+        Reason.RULE_DENIES,
+        Reason.RULE_IN_ERROR,
+        Reason.RISK_DENIES,
+        Reason.NOT_PERMITTED,
+    }
 )
 
 log = logging.getLogger(__name__)

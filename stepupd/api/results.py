@@ -8,9 +8,11 @@ from base64 import urlsafe_b64encode
 
 import msgspec
 
+from stepupd.core.alerts import Pushed
 from stepupd.core.call import Result
 from stepupd.core.errors import InternalError
 from stepupd.core.model import Credential, Grant, Moment
+from stepupd.core.profile import Profile
 
 
 class CredentialView(msgspec.Struct, frozen=True):
@@ -44,6 +46,24 @@ class GrantView(msgspec.Struct, frozen=True):
     is_privileged: bool
 
 
+class HabitView(msgspec.Struct, frozen=True):
+    """One value that is usual. Times are seconds since the epoch; `weight` is as of `seen`."""
+
+    feature: str
+    value: str
+    weight: float
+    since: float
+    seen: float
+
+
+class ProfileView(msgspec.Struct, frozen=True):
+    """What is usual for a subject; `requests` is how many taught it, the old ones faded."""
+
+    requests: float
+    proved: float | None
+    habits: tuple[HabitView, ...]
+
+
 class ResultView(msgspec.Struct, frozen=True):
     """The end of a ceremony. `grant` is an id; `auth_age` is seconds since the proof."""
 
@@ -59,6 +79,14 @@ class ResultView(msgspec.Struct, frozen=True):
     credential: CredentialView | None
 
 
+class PushView(msgspec.Struct, frozen=True):
+    """What came of an event. `lasts` is seconds, 0 where it raised no alert."""
+
+    entry: int
+    revoked: int
+    lasts: float
+
+
 class CodesView(ResultView, frozen=True):
     """The end of a ceremony that made recovery codes: here they are, this once."""
 
@@ -68,6 +96,11 @@ class CodesView(ResultView, frozen=True):
 def describe_codes(result: Result, codes: tuple[str, ...]) -> CodesView:
     """Return new recovery codes with the result they came with."""
     return CodesView(**msgspec.structs.asdict(describe_result(result)), codes=codes)
+
+
+def describe_push(pushed: Pushed) -> PushView:
+    """Return what came of an event as the client sees it."""
+    return PushView(pushed.entry, pushed.revoked, pushed.lasts)
 
 
 def describe_result(result: Result) -> ResultView:
@@ -124,3 +157,16 @@ def describe_grant(grant: Grant, now: Moment) -> GrantView:
 
 def _encode_id(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def describe_profile(profile: Profile) -> ProfileView:
+    """Return what was learned of a subject, the most usual first within each feature."""
+    return ProfileView(
+        requests=round(profile.requests, 3),
+        proved=profile.proved,
+        habits=tuple(
+            HabitView(feature.value, value, round(one.weight, 3), one.since, one.at)
+            for feature, values in sorted(profile.seen.items())
+            for value, one in sorted(values.items(), key=lambda item: (-item[1].weight, item[0]))
+        ),
+    )

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from stepupd.api.conversation import Conversation
+from stepupd.core.alerts import Pushed, SecurityEvent
 from stepupd.core.call import Result, Status, StepUpCall
 from stepupd.core.model import Caller, Credential, Door, Grant, Moment, Session
+from stepupd.core.profile import Profile
 
 
 class Service(Protocol):
@@ -61,6 +63,20 @@ class Service(Protocol):
 
     async def revoke(self, caller: Caller, subject: str, grant_id: str) -> int:
         """End one grant, or all for an empty id; return how many ended."""
+        ...
+
+    async def show_profile(self, caller: Caller, subject: str) -> Profile:
+        """Return what was learned to be usual for the subject."""
+        ...
+
+    async def forget_profile(
+        self, caller: Caller, subject: str, conversation: Conversation
+    ) -> Result:
+        """Forget what was learned of the subject."""
+        ...
+
+    async def push_event(self, caller: Caller, event: SecurityEvent) -> Pushed:
+        """Take in what somebody outside knows of an account; only for who may push events."""
         ...
 
     async def get_status(self, caller: Caller) -> Status:

@@ -12,20 +12,18 @@ from stepupd.core.effects import Asserted, AssertFido2, Ceremony, Trouble, Troub
 from stepupd.core.errors import AuthenticatorError
 from stepupd.core.evidence import Evidence
 from stepupd.core.grants import make_grant
+from stepupd.core.judge import judge
 from stepupd.core.model import Answer, Credential, Level, Method, Reason, Requirement, Verdict
 from stepupd.core.outcome import Outcome
 from stepupd.core.pin import use_authenticator
-from stepupd.core.policy import decide
 from stepupd.core.prompts import say_touch
 from stepupd.core.recovery import INSERT_WAIT, is_key_lost, may_recover, recover
-from stepupd.core.risk import assess
 from stepupd.core.snapshot import Snapshot
 
 
 def authenticate(now: Snapshot) -> Ceremony:
     """Return the ceremony that answers the snapshot's request."""
-    risk = assess(now.request, now.policy.weights)
-    decision = decide(now.policy, now.request, risk, now.grants, now.now)
+    decision = judge(now)
     match decision:
         case Deny(reason=reason):
             return refuse(reason, decision)
@@ -106,7 +104,14 @@ def conclude_assertion(
         Verdict(Answer.ALLOW, Reason.PROVED),
         decision,
         evidence=evidence,
-        grant=make_grant(now.request, requirement, evidence, now.now, now.nonce),
+        grant=make_grant(
+            now.request,
+            requirement,
+            evidence,
+            now.now,
+            now.nonce,
+            authenticator=reply.authenticator,
+        ),
     )
 
 

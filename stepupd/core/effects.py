@@ -114,6 +114,8 @@ class Asserted:
     signature: bytes
     client_data_json: bytes
     is_simulated: bool = False
+    authenticator: str = ""
+    """The plugged-in key that answered: ours to say, not the key's."""
 
 
 @dataclass(frozen=True, slots=True)

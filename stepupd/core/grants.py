@@ -3,7 +3,7 @@
 The law of this file:
 * a grant covers one subject, one action, one boot, and in `session` scope one session;
 * its age is measured on the boot clock; the requirement of today decides, not that of its birth;
-* no grant outlives the key that earned it;
+* no grant outlives the key that earned it, nor, where policy says so, its stay in the socket;
 * what one account's process earned never serves another's, but the subject's own;
 * anything missing (no session, no age allowed) means the grant does not cover.
 """
@@ -34,6 +34,7 @@ def covers(grant: Grant, request: StepUpRequest, requirement: Requirement, now: 
         and grant.method in requirement.methods
         and is_alive(grant, now)
         and now.boot - grant.auth_time < requirement.max_age
+        and (grant.plugged_as != "" or not requirement.while_plugged)
         and _reaches(grant, request.session, requirement.scope)
     )
 
@@ -44,6 +45,11 @@ def drop_orphans(
     """Return the grants whose key is still enrolled: none outlives the key that earned it."""
     enrolled = {credential.id for credential in credentials}
     return tuple(grant for grant in grants if grant.credential_id in enrolled)
+
+
+def drop_pulled(grants: tuple[Grant, ...], plugged: frozenset[str]) -> tuple[Grant, ...]:
+    """Return the grants that are bound to no stay of a key, or to one of those in `plugged`."""
+    return tuple(grant for grant in grants if grant.plugged_as in {"", *plugged})
 
 
 def is_alive(grant: Grant, now: Moment) -> bool:
@@ -65,14 +71,19 @@ def make_grant(
     evidence: Evidence,
     now: Moment,
     nonce: bytes,
+    *,
+    authenticator: str = "",
 ) -> Grant | None:
     """Return the grant a proof earns, or None where policy wants proof each time.
 
     It dates from the start of the ceremony, so it is never longer than policy says.
+    `authenticator` is the plugged-in key that answered, "" where it was none.
     """
     if requirement.scope is Scope.REQUEST or requirement.max_age <= 0:
         return None
     if requirement.scope is Scope.SESSION and request.session is None:
+        return None
+    if requirement.while_plugged and not authenticator:
         return None
     return Grant(
         id=hashlib.sha256(b"grant" + nonce).hexdigest()[:16],
@@ -87,4 +98,5 @@ def make_grant(
         auth_time=now.boot,
         expires=now.boot + requirement.max_age,
         caller_uid=request.caller.uid,
+        plugged_as=authenticator if requirement.while_plugged else "",
     )

@@ -1,8 +1,8 @@
 """Who may manage what: one table, read by the broker, tested row by row.
 
 The law of this file: root may do everything; a person may do what makes things stricter or only
-reads, for himself; whatever adds, removes or renames a key needs one that is already enrolled.
-A first key needs root, unless the administrator opened that.
+reads, for himself; whatever adds, removes or renames a key, or forgets what is usual, needs one
+that is already enrolled. A first key needs root, unless the administrator opened that.
 """
 
 from enum import Enum, unique
@@ -23,6 +23,8 @@ class Verb(Enum):
     RENAME = "rename"
     REMOVE = "remove"
     MAKE_CODES = "recovery-codes"
+    SHOW_PROFILE = "show-profile"
+    FORGET_PROFILE = "forget-profile"
 
     @property
     def action(self) -> str:
@@ -59,7 +61,9 @@ def check_name(name: str, others: tuple[Credential, ...]) -> None:
         )
 
 
-_NEEDS_PROOF = frozenset({Verb.ENROLL, Verb.RENAME, Verb.REMOVE, Verb.MAKE_CODES})
+_NEEDS_PROOF = frozenset(
+    {Verb.ENROLL, Verb.RENAME, Verb.REMOVE, Verb.MAKE_CODES, Verb.FORGET_PROFILE}
+)
 
 FALLBACK_RULE = Rule(
     name="built-in: managing keys",

@@ -66,6 +66,8 @@ class Moment:
     wall: float
     boot: float
     boot_id: str
+    asleep: float = 0.0
+    """Seconds that the machine has slept since it started: it differs exactly if it slept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ class Requirement:
     deadline: float = 30
     is_recoverable: bool = False
     """Whether a recovery code may stand in for a touch where the key is lost."""
+    while_plugged: bool = False
+    """Whether a success counts only until the key that earned it is pulled out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,8 @@ class Grant:
     expires: float
     caller_uid: int
     """Whose process asked: it serves the processes of that account, and the subject's own."""
+    plugged_as: str = ""
+    """The stay of a key in its socket that the grant ends with; empty for none."""
 
     @property
     def is_privileged(self) -> bool:
@@ -232,6 +238,7 @@ class Reason(StrEnum):
 
     NO_RULE = "no-rule"
     RULE_DENIES = "rule-denies"
+    RULE_IN_ERROR = "rule-in-error"
     RISK_DENIES = "risk-denies"
     NOT_PERMITTED = "not-permitted"
 

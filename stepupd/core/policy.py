@@ -2,19 +2,23 @@
 
 The law of this file:
 * rules are tried in order and the first that matches gives the floor; no rule means no;
-* risk, the caller's own wishes and a claimed command may raise the floor, nothing lowers it;
-* a command is only claimed, so a rule that names commands may tighten what the rules without a
-  command say, and never replaces it by something weaker.
+* risk, the caller's own wishes and what it claims may raise the floor, nothing lowers it;
+* a rule that names commands, or whose condition uses anything claimed, may tighten what the other
+  rules say, and never replaces it by something weaker;
+* a rule whose condition cannot be decided is in error, and where it would have counted the answer
+  is no, whatever the rules below it say.
 
 Nothing is read here: text becomes a `Policy` in `store`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, unique
+from enum import Enum, StrEnum, unique
 
+from stepupd.core.condition import Condition, Variable
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
-from stepupd.core.glob import match_any
+from stepupd.core.facts import Observer
+from stepupd.core.glob import find_prefix, match_any
 from stepupd.core.grants import find_grant
 from stepupd.core.model import (
     Grant,
@@ -27,9 +31,13 @@ from stepupd.core.model import (
     StepUpRequest,
     Subject,
 )
+from stepupd.core.risk import find_observers
+from stepupd.core.scores import Score
+from stepupd.core.variables import CLAIMED
 
 _REMEMBERED = 256
 """For how many pairs of action and subject the rules are kept; actions come from callers."""
+NO_VARIABLES: Mapping[str, Variable] = {}
 
 
 @unique
@@ -43,7 +51,10 @@ class RuleEffect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One `[[rule]]`. Patterns are globs with `*` and `?`; an empty tuple means "any"."""
+    """One `[[rule]]`. Patterns are globs with `*` and `?`; an empty tuple means "any".
+
+    `when` is looked at only where all patterns match; None means "always".
+    """
 
     name: str
     actions: tuple[str, ...]
@@ -52,6 +63,21 @@ class Rule:
     subjects: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    when: Condition | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The variables that its condition uses."""
+        return frozenset() if self.when is None else self.when.names
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether it turns on what the caller claims, and so may only tighten."""
+        return bool(self.commands) or not CLAIMED.isdisjoint(self.names)
+
+    def holds(self, variables: Mapping[str, Variable]) -> bool | None:
+        """Return whether its condition holds; None if it is in error."""
+        return True if self.when is None else self.when.holds(variables)
 
     def admits(self, subject: Subject) -> bool:
         """Return whether subject and group match."""
@@ -68,6 +94,15 @@ class Rung:
     level: Level | None
 
 
+@unique
+class Mode(StrEnum):
+    """Whether what risk asks for is asked."""
+
+    ENFORCE = "enforce"
+    OBSERVE = "observe"
+    """Only recorded: the rules hold, the ladder does not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """All rules, in order. `digest` names the text they came from (hex SHA-256)."""
@@ -76,23 +111,60 @@ class Policy:
     ladder: tuple[Rung, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict)
     digest: str = ""
+    mode: Mode = Mode.ENFORCE
+    score: Score = Score.WEIGHTS
+    names: frozenset[str] = field(init=False, default=frozenset(), compare=False)
+    """The variables that its conditions use."""
+    observers: frozenset[Observer] = field(init=False, default=frozenset(), compare=False)
+    """What has to be looked at for its signals and conditions."""
     _found: dict[tuple[str, Subject], tuple[Rule, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _index: dict[str, list[int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Positions of rules, by how an action pattern begins: its text before any wildcard."""
+
+    def __post_init__(self) -> None:
+        used = (rule.when.names for rule in self.rules if rule.when is not None)
+        names: frozenset[str] = frozenset().union(*used)
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "observers", find_observers(self.weights, names))
+
+    @property
+    def is_weighing(self) -> bool:
+        """Whether circumstances count; else nothing is observed and nothing learned."""
+        return bool(self.weights or self.names)
 
     def rules_for(self, action: str, subject: Subject) -> tuple[Rule, ...]:
         """Return the rules whose action, subject and group match, in order."""
         found = self._found.get((action, subject))
         if found is None:
-            found = tuple(
-                rule
-                for rule in self.rules
-                if match_any(rule.actions, action) and rule.admits(subject)
-            )
+            found = tuple(self._match(action, subject))
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
             self._found[action, subject] = found
         return found
+
+    def _match(self, action: str, subject: Subject) -> Iterator[Rule]:
+        known: dict[tuple[tuple[str, ...], ...], bool] = {}
+        for rule in self._list_candidates(action):
+            # Many rules share their patterns: what is known of one holds for all of those.
+            patterns = (rule.actions, rule.subjects, rule.groups)
+            if patterns not in known:
+                known[patterns] = match_any(rule.actions, action) and rule.admits(subject)
+            if known[patterns]:
+                yield rule
+
+    def _list_candidates(self, action: str) -> Iterator[Rule]:
+        """Yield, in order, the rules of which an action pattern begins as the action does."""
+        if not self._index:
+            for position, rule in enumerate(self.rules):
+                for pattern in rule.actions:
+                    self._index.setdefault(find_prefix(pattern), []).append(position)
+        beginnings = (action[:end] for end in range(len(action) + 1))
+        positions = {one for text in beginnings for one in self._index.get(text, ())}
+        return (self.rules[position] for position in sorted(positions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +177,24 @@ class Floor:
     requirement: Requirement | None = None
 
 
-def decide(
-    policy: Policy, request: StepUpRequest, risk: Risk, grants: tuple[Grant, ...], now: Moment
+def decide(  # noqa: PLR0913 - each is one thing that a decision rests on
+    policy: Policy,
+    request: StepUpRequest,
+    risk: Risk,
+    grants: tuple[Grant, ...],
+    now: Moment,
+    *,
+    variables: Mapping[str, Variable] = NO_VARIABLES,
+    is_enforced: bool = True,
 ) -> Decision:
-    """Return what policy says to this request, at this risk, with these grants."""
-    floor = find_floor(policy, request)
-    floor = raise_for_risk(floor, risk, policy.ladder)
+    """Return what policy says to this request, at this risk, with these grants.
+
+    `variables` are for the rules' conditions: without them, a rule that has one is in error.
+    Without `is_enforced`, the risk raises nothing.
+    """
+    floor = find_floor(policy, request, variables)
+    if is_enforced:
+        floor = raise_for_risk(floor, risk, policy.ladder)
     floor = sharpen(floor, request)
     if floor.effect is RuleEffect.DENY:
         return Deny(floor.reason, floor.rule, risk)
@@ -124,25 +208,44 @@ def decide(
     return StepUp(floor.requirement, floor.rule, risk)
 
 
-def find_floor(policy: Policy, request: StepUpRequest) -> Floor:
-    """Return the first matching rule's floor, tightened by what the claimed command matches."""
+def find_floor(
+    policy: Policy, request: StepUpRequest, variables: Mapping[str, Variable] = NO_VARIABLES
+) -> Floor:
+    """Return the first matching rule's floor, tightened by the first rule that a claim matches."""
     rules = policy.rules_for(request.action, request.subject)
-    floor = _first_floor(rules)
-    command = " ".join(request.claim.command)
+    floor = _first_floor(rules, variables)
+    command, is_cut = " ".join(request.claim.command), request.claim.command_is_cut
     for rule in rules:
-        if not rule.commands:
+        if not rule.is_claimed:
             continue
-        if request.claim.command_is_cut:
-            # What was cut off may be what any of these rules is about.
+        # What was cut off may be what any rule about commands is about.
+        is_open = is_cut and (bool(rule.commands) or "command" in rule.names)
+        if rule.commands and not is_open and not match_any(rule.commands, command):
+            continue
+        holds = rule.holds(variables)
+        if holds is None:
+            return _in_error(rule)
+        if is_open and (holds or "command" in rule.names):
             floor = stiffen(floor, _floor_of(rule))
-        elif match_any(rule.commands, command):
+        elif holds:
             return stiffen(floor, _floor_of(rule))
     return floor
 
 
-def _first_floor(rules: tuple[Rule, ...]) -> Floor:
-    first = next((rule for rule in rules if not rule.commands), None)
-    return Floor(RuleEffect.DENY, "", Reason.NO_RULE) if first is None else _floor_of(first)
+def _first_floor(rules: tuple[Rule, ...], variables: Mapping[str, Variable]) -> Floor:
+    for rule in rules:
+        if rule.is_claimed:
+            continue
+        holds = rule.holds(variables)
+        if holds is None:
+            return _in_error(rule)
+        if holds:
+            return _floor_of(rule)
+    return Floor(RuleEffect.DENY, "", Reason.NO_RULE)
+
+
+def _in_error(rule: Rule) -> Floor:
+    return Floor(RuleEffect.DENY, rule.name, Reason.RULE_IN_ERROR)
 
 
 def _floor_of(rule: Rule) -> Floor:
@@ -174,6 +277,7 @@ def join_requirements(one: Requirement, other: Requirement) -> Requirement:
         attempts=min(one.attempts, other.attempts),
         deadline=min(one.deadline, other.deadline),
         is_recoverable=one.is_recoverable and other.is_recoverable,
+        while_plugged=one.while_plugged or other.while_plugged,
     )
 
 

@@ -15,6 +15,7 @@ REASON_TEXTS = {
     Reason.PROVED: "",
     Reason.NO_RULE: "No policy rule covers this action, so the answer is no.",
     Reason.RULE_DENIES: "Policy says no to this action.",
+    Reason.RULE_IN_ERROR: "A policy rule could not be decided, so the answer is no.",
     Reason.RISK_DENIES: "This request looks too risky to be allowed.",
     Reason.NOT_PERMITTED: "You may not ask this for that account.",
     Reason.NO_CREDENTIAL: "No key that policy accepts is enrolled for this account.",

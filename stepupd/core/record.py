@@ -11,6 +11,8 @@ from stepupd.core.assurance import find_assurance_level, list_methods_references
 from stepupd.core.challenge import describe_request
 from stepupd.core.decision import Decision, Satisfied, StepUp
 from stepupd.core.evidence import Evidence
+from stepupd.core.facts import describe_facts
+from stepupd.core.judge import foresee
 from stepupd.core.model import (
     Answer,
     Caller,
@@ -33,7 +35,7 @@ def describe_step_up(
     """Return the record of one ceremony. Latencies are milliseconds, by what took them."""
     record: Record = {
         "kind": kind,
-        "request": _describe_request(now.request),
+        "request": _describe_request(now.request) | {"boot": round(now.now.boot, 3)},
         "policy": now.policy.digest,
         "verdict": {
             "answer": outcome.verdict.answer.value,
@@ -41,8 +43,13 @@ def describe_step_up(
         },
         "latency_ms": {name: round(value, 3) for name, value in latencies.items()},
     }
+    if now.profile is not None:
+        record["facts"] = describe_facts(now.facts)
     if outcome.decision is not None:
         record["decision"] = _describe_decision(outcome.decision)
+        foreseen = foresee(now)
+        if foreseen is not None:
+            record["would"] = _describe_decision(foreseen)
     if outcome.evidence is not None:
         record |= _describe_proof(now, outcome.evidence)
     if outcome.grant is not None:
@@ -100,12 +107,15 @@ def describe_credential(credential: Credential) -> Record:
 
 def describe_grant(grant: Grant) -> Record:
     """Return what identifies a grant and how far it reaches."""
-    return {
+    record: Record = {
         "id": grant.id,
         "scope": grant.scope.value,
         "level": grant.level.word,
         "lasts": round(grant.expires - grant.auth_time, 3),
     }
+    if grant.plugged_as:
+        record["while_plugged"] = True
+    return record
 
 
 def encode_bytes(data: bytes) -> str:
@@ -123,6 +133,12 @@ def _describe_request(request: StepUpRequest) -> Record:
         "caller_pid": request.caller.pid,
         "door": request.caller.door.value,
     }
+    if request.subject.groups:
+        record["groups"] = sorted(request.subject.groups)
+    if request.level is not None:
+        record["level"] = request.level.word
+    if request.max_age is not None:
+        record["max_age"] = request.max_age
     if request.session is not None:
         record["session"] = _describe_session(request.session)
     claimed: Record = {

@@ -1,25 +1,55 @@
 """Risk: a sum of named signals. More of them never lowers it.
 
-Weights come from the policy; a signal without a weight counts nothing, and no weight is negative.
+The law of this file: a signal without a weight counts nothing, and none counts less than nothing;
+a signal that an observer failed counts in full, and says which one failed. The scores themselves
+are in `scores`; what a score asks for is the ladder's business, in `policy`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from stepupd.core.model import Risk, Signal, StepUpRequest
+from stepupd.core.facts import Observer
+from stepupd.core.model import Risk, Signal
+from stepupd.core.observation import Observation
+from stepupd.core.scores import Score, score_finding
+from stepupd.core.signals import DEFAULT_WEIGHTS, SIGNALS
+from stepupd.core.signals.kinds import Finding, SignalKind
+from stepupd.core.variables import list_observers
 
-SIGNALS = frozenset({"remote"})
-"""Every signal a policy may weigh."""
+MIN_STRENGTH = 0.05
+"""What is fainter is not found: it would be told, and learned from, for nothing."""
 
 
-def assess(request: StepUpRequest, weights: Mapping[str, int]) -> Risk:
-    """Return the score of a request and the signals that make it up."""
-    signals = tuple(signal for signal in observe(request, weights) if signal.weight > 0)
-    return Risk(sum(signal.weight for signal in signals), signals)
+def assess_observation(
+    observation: Observation,
+    weights: Mapping[str, int] = DEFAULT_WEIGHTS,
+    method: Score = Score.WEIGHTS,
+) -> Risk:
+    """Return the score, and every signal that fired with what it contributes.
+
+    The weights choose the signals in both methods: one that weighs nothing is not looked at.
+    """
+    signals = []
+    for name, weight in weights.items():
+        if weight <= 0:
+            continue
+        kind = SIGNALS[name]
+        finding = look(kind, observation)
+        if finding is not None and finding.strength >= MIN_STRENGTH:
+            points = score_finding(method, kind, finding, weight, observation)
+            signals.append(Signal(name, points, finding.reason))
+    return Risk(sum(signal.weight for signal in signals), tuple(signals))
 
 
-def observe(request: StepUpRequest, weights: Mapping[str, int]) -> tuple[Signal, ...]:
-    """Return the signals that are present."""
-    if not request.claim.rhost:
-        return ()
-    reason = f"the session comes from {request.claim.rhost}"
-    return (Signal("remote", max(0, weights.get("remote", 0)), reason),)
+def look(kind: SignalKind, observation: Observation) -> Finding | None:
+    """Return what a signal finds; in full if an observer that it needs has failed."""
+    missing = observation.facts.missing
+    if missing and (failed := kind.observers & missing):
+        reason = f"not known, so it counts in full: {', '.join(sorted(failed))} failed"
+        return Finding(1.0, reason, blind=True)
+    return kind.look(observation)
+
+
+def find_observers(weights: Mapping[str, int], names: Iterable[str] = ()) -> frozenset[Observer]:
+    """Return the observers that these weights and the variables of these names need."""
+    weighed = (SIGNALS[name].observers for name, weight in weights.items() if weight > 0)
+    return list_observers(names).union(*weighed)

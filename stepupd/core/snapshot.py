@@ -1,10 +1,14 @@
 """Everything a ceremony knows of the world, read once before it starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from stepupd.core.activity import Activity
 from stepupd.core.challenge import make_challenge
+from stepupd.core.facts import Facts
 from stepupd.core.model import Credential, Grant, Moment, RecoveryCode, StepUpRequest
+from stepupd.core.observation import Observation
 from stepupd.core.policy import Policy
+from stepupd.core.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,26 @@ class Snapshot:
     """Whether the keys are simulated; then every prompt says so."""
     attestation_roots: tuple[bytes, ...] = ()
     """DER certificates that may vouch for an authenticator's model."""
+    facts: Facts = field(default_factory=Facts)
+    profile: Profile | None = None
+    """What is usual for the subject; None where policy weighs nothing, and nothing is learned."""
+    crowd: Profile | None = None
+    """What is usual for everybody together."""
+    activity: Activity = field(default_factory=Activity)
+
+    @property
+    def observation(self) -> Observation:
+        """What signals and conditions may look at."""
+        return Observation(
+            request=self.request,
+            now=self.now,
+            facts=self.facts,
+            profile=self.profile or Profile(self.request.subject.uid),
+            activity=self.activity,
+            credentials=self.credentials,
+            grants=self.grants,
+            crowd=self.crowd,
+        )
 
     @property
     def challenge(self) -> bytes:

@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import select
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -18,6 +19,7 @@ from time import monotonic
 from fido2.hid import CtapHidDevice, base, linux
 
 from stepupd.devices.plugged import Plugged
+from stepupd.devices.uevents import watch_devices
 
 SYSFS = Path("/sys/class/hidraw")
 DEV = Path("/dev")
@@ -117,15 +119,18 @@ class HidrawSource:
         except OSError:
             nodes = []
         present = {_find_identity(node): node for node in nodes}
+        seen = self._seen  # another thread may look at the same time
         self._seen = {
-            identity: self._seen[identity]
-            if identity in self._seen
-            else self._look_at(node, identity)
+            identity: seen[identity] if identity in seen else self._look_at(node, identity)
             for identity, node in present.items()
             if identity
         }
         self._unopened &= self._seen.keys()
         return [key for key in self._seen.values() if key is not None and self._may_open(key)]
+
+    def watch(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have `told` called when a node went; see `Source.watch`."""
+        return watch_devices("hidraw", told)
 
     def _may_open(self, key: HidrawKey) -> bool:
         # Asked each time: udev gives access to a new node a moment after it is there.

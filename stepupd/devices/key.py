@@ -109,6 +109,7 @@ def _sign(
         signature=_read_bytes(reply, 3),
         client_data_json=operation.client_data_json,
         is_simulated=key.plugged.is_simulated,
+        authenticator=key.plugged.identity,
     )
 
 

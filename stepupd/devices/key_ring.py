@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from typing import Self
 
 from stepupd.core.effects import Notice, Reply, Trouble, TroubleKind, Use
@@ -32,6 +33,25 @@ class KeyRing:
         """Return the keys that are plugged in and free."""
         plugged = [key for source in self._sources for key in source.plugged()]
         return [key for key in plugged if key.identity not in self._held]
+
+    def list_plugged(self) -> frozenset[str]:
+        """Return the identities of all keys that are plugged in, free or not."""
+        return frozenset(key.identity for source in self._sources for key in source.plugged())
+
+    def watch(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have `told` called, from any thread, after a key went; return what ends it.
+
+        Raises OSError where a bus tells nobody.
+        """
+        with ExitStack() as watches:
+            for source in self._sources:
+                watches.callback(source.watch(told))
+            return watches.pop_all().close
+
+    async def let_go(self) -> None:
+        """Wait until the keys of races that have ended are free, for as long as that takes."""
+        while self._closing:
+            await asyncio.wait(self._closing)
 
     def list_names(self) -> tuple[str, ...]:
         """Return the models that are plugged in now."""

@@ -1,5 +1,6 @@
 """The seam between a key and where it is plugged in: three members, bytes below."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from fido2.ctap import CtapDevice
@@ -29,3 +30,9 @@ class Source(Protocol):
 
     def plugged(self) -> list[Plugged]:
         """Return what is present now. Quick, and never raises."""
+
+    def watch(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have `told` called, from any thread, after a key went; return what ends it.
+
+        Called in the event loop. Raises OSError where nobody tells.
+        """

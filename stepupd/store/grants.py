@@ -66,6 +66,13 @@ class GrantStore:
                         self._unlink(grant)
             return alive
 
+    def list_bound(self) -> tuple[Grant, ...]:
+        """Return everybody's grants that end with their key's stay in its socket."""
+        with self._lock:
+            return tuple(
+                grant for grants in self._grants.values() for grant in grants if grant.plugged_as
+            )
+
     def add(self, grant: Grant) -> None:
         """Remember a grant. Raises InternalError, and then remembers nothing."""
         if not _is_sound(grant):

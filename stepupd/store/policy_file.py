@@ -2,21 +2,31 @@
 
 The law of this file: what is not plainly meant is an error, never a guess. One rule does one thing;
 an empty list is refused, for it could be read as "nobody" or as "anybody"; `max_age` and `scope`
-come together; a claimed command can only ask for more; the risk ladder only climbs.
+come together; what is claimed can only ask for more; the risk ladder only climbs.
 
 Which rule applies is decided in `core.policy`.
 """
 
 import hashlib
 from collections.abc import Iterable
+from typing import TypeVar
 
+from stepupd.core.condition import Condition
 from stepupd.core.errors import ConfigError
 from stepupd.core.model import Level, Method, Requirement, Scope
-from stepupd.core.policy import Policy, Rule, RuleEffect
+from stepupd.core.policy import Mode, Policy, Rule, RuleEffect
+from stepupd.core.variables import CLAIMED
+from stepupd.store.conditions import Conditions
 from stepupd.store.durations import parse_duration
 from stepupd.store.levels import read_level
-from stepupd.store.policy_entries import Duration, OneOrMore, PolicyEntry, RiskEntry, RuleEntry
-from stepupd.store.risk_table import read_risk
+from stepupd.store.policy_entries import (
+    Duration,
+    OneOrMore,
+    PolicyEntry,
+    PolicyTable,
+    RuleEntry,
+)
+from stepupd.store.risk_table import Weighing, read_risk
 from stepupd.store.toml_files import Document
 from stepupd.store.toml_positions import Path
 
@@ -29,18 +39,43 @@ ATTEMPTS = range(1, 6)
 DEADLINE = (5, 120)
 """Seconds: time to reach for the key, and no more than a login may hang."""
 
-_REQUIREMENT_KEYS = ("max_age", "scope", "methods", "attempts", "deadline", "recovery")
+_REQUIREMENT_KEYS = (
+    "max_age",
+    "scope",
+    "methods",
+    "attempts",
+    "deadline",
+    "recovery",
+    "while_plugged",
+)
+
+
+_T = TypeVar("_T")
 
 
 def make_policy(documents: tuple[Document, ...]) -> Policy:
     """Return the policy that the files make up, in their order. Raises ConfigError."""
+    written = [(document, document.convert(PolicyEntry)) for document in documents]
+    risk = _find_only("risk", [(document, entry.risk) for document, entry in written])
+    table = _find_only("policy", [(document, entry.policy) for document, entry in written])
+    weighing = Weighing() if risk is None else read_risk(*risk)
+    return Policy(
+        _read_rules(written),
+        weighing.ladder,
+        weighing.weights,
+        digest_documents(documents),
+        mode=Mode.ENFORCE if table is None else _read_mode(*table),
+        score=weighing.score,
+    )
+
+
+def _read_rules(written: Iterable[tuple[Document, PolicyEntry]]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     seen: dict[str, str] = {}
-    risk: tuple[Document, RiskEntry] | None = None
-    for document in documents:
-        entry = document.convert(PolicyEntry)
-        for index, written in enumerate(entry.rule):
-            rule = _RuleReader(document, index, written).read()
+    conditions = Conditions()
+    for document, entry in written:
+        for index, one in enumerate(entry.rule):
+            rule = _RuleReader(document, index, one, conditions).read()
             if rule.name in seen:
                 raise document.fault(
                     ("rule", index, "name"),
@@ -48,12 +83,29 @@ def make_policy(documents: tuple[Document, ...]) -> Policy:
                 )
             seen[rule.name] = document.file
             rules.append(rule)
-        if entry.risk is not None:
-            if risk is not None:
-                raise document.fault(("risk",), f"[risk] is in {risk[0].file} already")
-            risk = document, entry.risk
-    ladder, weights = ((), {}) if risk is None else read_risk(*risk)
-    return Policy(tuple(rules), ladder, weights, digest_documents(documents))
+    return tuple(rules)
+
+
+def _find_only(name: str, tables: list[tuple[Document, _T | None]]) -> tuple[Document, _T] | None:
+    """Return the one table of that name, wherever it stands; a second one is an error."""
+    found: tuple[Document, _T] | None = None
+    for document, table in tables:
+        if table is None:
+            continue
+        if found is not None:
+            raise document.fault((name,), f"[{name}] is in {found[0].file} already")
+        found = document, table
+    return found
+
+
+def _read_mode(document: Document, table: PolicyTable) -> Mode:
+    words = [mode.value for mode in Mode]
+    if table.mode is None:
+        return Mode.ENFORCE
+    if table.mode not in words:
+        at = ("policy", "mode")
+        raise document.fault(at, f"{table.mode!r} is none of {', '.join(words)}")
+    return Mode(table.mode)
 
 
 def digest_documents(documents: Iterable[Document]) -> str:
@@ -68,8 +120,11 @@ def digest_documents(documents: Iterable[Document]) -> str:
 class _RuleReader:
     """Reads one rule; knows where it stands."""
 
-    def __init__(self, document: Document, index: int, written: RuleEntry) -> None:
+    def __init__(
+        self, document: Document, index: int, written: RuleEntry, conditions: Conditions
+    ) -> None:
         self.document = document
+        self.conditions = conditions
         self.at: Path = ("rule", index)
         self.written = written
 
@@ -93,7 +148,21 @@ class _RuleReader:
             subjects=self.read_patterns("subject", written.subject),
             groups=self.read_patterns("group", written.group),
             commands=self.read_patterns("command", written.command),
+            when=self.read_condition(effect),
         )
+
+    def read_condition(self, effect: RuleEffect) -> Condition | None:
+        if self.written.when is None:
+            return None
+        condition = self.conditions.read(self.document, (*self.at, "when"), self.written.when)
+        claimed = sorted(condition.names & CLAIMED)
+        if claimed and effect is RuleEffect.ALLOW:
+            raise self.fault(
+                "when",
+                f"{claimed[0]} depends on what is claimed: it may ask for more, never for less",
+                "leave it out, or write `require` or `deny`",
+            )
+        return condition
 
     def read_effect(self) -> RuleEffect:
         written = self.written
@@ -133,7 +202,13 @@ class _RuleReader:
             attempts=attempts,
             deadline=deadline,
             is_recoverable=self.read_recovery(level),
+            while_plugged=self.read_while_plugged(max_age),
         )
+
+    def read_while_plugged(self, max_age: float) -> bool:
+        if self.written.while_plugged and not max_age:
+            raise self.fault("while_plugged", "without max_age no success is kept at all")
+        return bool(self.written.while_plugged)
 
     def read_recovery(self, level: Level) -> bool:
         if self.written.recovery and level > Level.TOUCH:

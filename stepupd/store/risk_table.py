@@ -4,8 +4,12 @@ The law of this file: more risk never asks for less. Scores climb, and so do the
 never negative, and belongs to a signal that exists.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from stepupd.core.policy import Rung
-from stepupd.core.risk import SIGNALS
+from stepupd.core.scores import Score
+from stepupd.core.signals import DEFAULT_WEIGHTS, SIGNALS
 from stepupd.store.levels import read_level
 from stepupd.store.policy_entries import RiskEntry, RungEntry
 from stepupd.store.toml_files import Document
@@ -13,12 +17,36 @@ from stepupd.store.toml_files import Document
 MAX_SCORE = 1000
 """Ten times what a ladder from 1 to 100 needs."""
 
+DEFAULT_SCORE = Score.WEIGHTS
+
 _AT = ("risk", "ladder")
 
 
-def read_risk(document: Document, written: RiskEntry) -> tuple[tuple[Rung, ...], dict[str, int]]:
-    """Return ladder and weights. Raises ConfigError."""
-    return _read_ladder(document, written.ladder), _read_weights(document, written.weights or {})
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """What `[risk]` says."""
+
+    ladder: tuple[Rung, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict)
+    score: Score = Score.WEIGHTS
+
+
+def read_risk(document: Document, written: RiskEntry) -> Weighing:
+    """Return what the table says; without weights, each signal has its own. Raises ConfigError."""
+    return Weighing(
+        _read_ladder(document, written.ladder),
+        DEFAULT_WEIGHTS if written.weights is None else _read_weights(document, written.weights),
+        _read_score(document, written.score),
+    )
+
+
+def _read_score(document: Document, written: str | None) -> Score:
+    words = [score.value for score in Score]
+    if written is None:
+        return DEFAULT_SCORE
+    if written not in words:
+        raise document.fault(("risk", "score"), f"{written!r} is none of {', '.join(words)}")
+    return Score(written)
 
 
 def _read_ladder(document: Document, written: tuple[RungEntry, ...]) -> tuple[Rung, ...]:

@@ -1,14 +1,18 @@
 """`stepupd.toml`: the daemon's own settings.
 
 The law of this file: leaving a key out is always the stricter choice. Nobody but root may name
-other subjects, unless listed; no attestation root means that no key counts as attested.
+other subjects or push events, unless listed; no attestation root means that no key counts as
+attested.
 """
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from stepupd.core.advice import AdviserPlan
 from stepupd.core.errors import ConfigError
+from stepupd.store.adviser_table import AdviserEntry, read_advisers
 from stepupd.store.file_checks import read_trusted_file
+from stepupd.store.geo_table import GeoEntry, read_geo_database
 from stepupd.store.identity import is_rp_id
 from stepupd.store.toml_files import MAX_FILE_SIZE, Document, Entry
 
@@ -38,15 +42,24 @@ class Settings:
     trusted_uids: frozenset[int] = frozenset()
     """Besides root, who may name other subjects."""
     trusted_groups: frozenset[str] = frozenset()
+    pushing_uids: frozenset[int] = frozenset()
+    """Besides root, who may push events."""
+    pushing_groups: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
     attestation_roots: tuple[bytes, ...] = ()
     """DER certificates."""
+    geo_database: Path | None = None
+    """The file that says where addresses are; None for none."""
+    lock_on_removal: bool = False
+    """Whether a person's sessions are locked when a key is pulled out that a grant was bound to."""
+    advisers: tuple[AdviserPlan, ...] = ()
 
 
 class CallersEntry(Entry, frozen=True):
     """`[callers]`."""
 
     may_name_others: tuple[int | str, ...] = ()
+    may_push_events: tuple[int | str, ...] = ()
 
 
 class LimitsEntry(Entry, frozen=True):
@@ -62,6 +75,12 @@ class AttestationEntry(Entry, frozen=True):
     roots: tuple[str, ...] = ()
 
 
+class SessionsEntry(Entry, frozen=True):
+    """`[sessions]`."""
+
+    lock_on_removal: bool = False
+
+
 class SettingsEntry(Entry, frozen=True):
     """The whole file."""
 
@@ -69,6 +88,9 @@ class SettingsEntry(Entry, frozen=True):
     callers: CallersEntry = CallersEntry()
     limits: LimitsEntry = LimitsEntry()
     attestation: AttestationEntry = AttestationEntry()
+    geo: GeoEntry = GeoEntry()
+    sessions: SessionsEntry = SessionsEntry()
+    adviser: tuple[AdviserEntry, ...] = ()
 
 
 def read_settings(document: Document) -> Settings:
@@ -76,27 +98,33 @@ def read_settings(document: Document) -> Settings:
     written = document.convert(SettingsEntry)
     if written.rp_id is not None and not is_rp_id(written.rp_id):
         raise document.fault(("rp_id",), f"{written.rp_id!r} is no lower-case domain name")
-    uids, groups = _read_callers(document, written.callers)
+    uids, groups = _read_callers(document, written.callers, "may_name_others")
+    pushing_uids, pushing_groups = _read_callers(document, written.callers, "may_push_events")
     return Settings(
         rp_id=written.rp_id,
         trusted_uids=uids,
         trusted_groups=groups,
+        pushing_uids=pushing_uids,
+        pushing_groups=pushing_groups,
         limits=_read_limits(document, written.limits),
         attestation_roots=_read_roots(document, written.attestation),
+        geo_database=read_geo_database(document, written.geo),
+        lock_on_removal=written.sessions.lock_on_removal,
+        advisers=read_advisers(document, written.adviser),
     )
 
 
 def _read_callers(
-    document: Document, written: CallersEntry
+    document: Document, written: CallersEntry, right: str
 ) -> tuple[frozenset[int], frozenset[str]]:
-    for index, who in enumerate(written.may_name_others):
-        at = ("callers", "may_name_others", index)
+    listed: tuple[int | str, ...] = getattr(written, right)
+    for index, who in enumerate(listed):
+        at = ("callers", right, index)
         if isinstance(who, str):
             if not who or who.isdecimal():
                 raise document.fault(at, f"{who!r} is no group name", "write a uid without quotes")
         elif not 0 <= who <= _MAX_UID or who == _OVERFLOW_UID:
             raise document.fault(at, f"{who} is nobody's uid")
-    listed = written.may_name_others
     return (
         frozenset(who for who in listed if isinstance(who, int)),
         frozenset(who for who in listed if isinstance(who, str)),

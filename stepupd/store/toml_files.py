@@ -15,6 +15,7 @@ import msgspec
 from stepupd.core.errors import ConfigError
 from stepupd.store import toml_positions
 from stepupd.store.file_checks import read_trusted_file
+from stepupd.store.toml_strings import locate_character
 
 MAX_FILE_SIZE = 1 << 20
 """Far more than anybody writes by hand; bounds what a wrong path can make us read."""
@@ -39,10 +40,15 @@ class Document:
     text: str
     data: dict[str, Any]
 
-    def fault(self, path: toml_positions.Path, message: str, hint: str = "") -> ConfigError:
-        """Return the error for what stands at the path."""
+    def fault(
+        self, path: toml_positions.Path, message: str, hint: str = "", *, index: int | None = None
+    ) -> ConfigError:
+        """Return the error for what stands at the path; `index` is a character of its string."""
         try:
-            line, column = toml_positions.locate(self.text, path)
+            if index is None:
+                line, column = toml_positions.locate(self.text, path)
+            else:
+                line, column = locate_character(self.text, path, index)
         except RecursionError:
             line, column = 1, 1
         return ConfigError(message, file=self.file, line=line, column=column, hint=hint)

@@ -7,16 +7,29 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from stepupd.core.advice import DEADLINE, LONGEST_DEADLINE
 from stepupd.core.model import Level, Method, Requirement, Scope
-from stepupd.core.risk import SIGNALS
-from stepupd.store import policy_file, risk_table, toml_files
-from stepupd.store.policy_entries import PolicyEntry, RiskEntry, RuleEntry, RungEntry
+from stepupd.core.policy import Mode
+from stepupd.core.scores import Score
+from stepupd.core.signals import SIGNALS
+from stepupd.store import adviser_table, policy_file, risk_table, toml_files
+from stepupd.store.adviser_table import AdviserEntry
+from stepupd.store.geo_table import GeoEntry
+from stepupd.store.policy_entries import (
+    PolicyEntry,
+    PolicyTable,
+    RiskEntry,
+    RuleEntry,
+    RungEntry,
+    TestEntry,
+)
 from stepupd.store.policy_file import make_policy
 from stepupd.store.settings import (
     AttestationEntry,
     CallersEntry,
     Limits,
     LimitsEntry,
+    SessionsEntry,
     SettingsEntry,
 )
 from stepupd.store.toml_files import parse_document
@@ -24,11 +37,23 @@ from stepupd.store.toml_files import parse_document
 PAGE = Path(__file__).parents[2] / "man" / "stepupd-policy.5"
 TEXT = PAGE.read_text(encoding="utf-8")
 ENTRIES = (RuleEntry, RiskEntry, RungEntry, CallersEntry, LimitsEntry, AttestationEntry)
-TABLES = {"rule", "risk", "callers", "limits", "attestation"}
+ENTRIES += (AdviserEntry, GeoEntry, SessionsEntry, PolicyTable, TestEntry)
+TABLES = {
+    "policy",
+    "test",
+    "rule",
+    "risk",
+    "callers",
+    "limits",
+    "attestation",
+    "adviser",
+    "geo",
+    "sessions",
+}
 
 
 def list_fields(*entries):
-    return {field.name for entry in entries for field in msgspec.structs.fields(entry)}
+    return {field.encode_name for entry in entries for field in msgspec.structs.fields(entry)}
 
 
 def list_items(macro):
@@ -41,9 +66,9 @@ def read_section(name):
 
 
 def test_every_key_is_described_and_no_other():
-    keys = list_fields(*ENTRIES, SettingsEntry) - TABLES
+    keys = list_fields(*ENTRIES) | (list_fields(SettingsEntry) - TABLES)
 
-    assert list_items("Ic") == keys - list_fields(RungEntry) | {"require", "deny"}
+    assert list_items("Ic") == keys
     for key in list_fields(RungEntry):
         assert f".Ic {key}" in read_section("RISK")
 
@@ -56,9 +81,26 @@ def test_every_table_is_described_and_no_other():
 
 
 def test_every_word_is_described_and_no_other():
-    assert list_items("Cm") == {level.word for level in Level} | SIGNALS
-    for word in (*Scope, Method.FIDO2):  # a recovery code is no method that a rule names
+    assert list_items("Cm") == {level.word for level in Level} | SIGNALS.keys()
+    for word in (
+        *Scope,
+        *Mode,
+        *Score,
+        Method.FIDO2,
+    ):  # a recovery code is no method that a rule names
         assert f".Cm {word.value}\n" in TEXT or f".Cm {word.value} " in TEXT
+
+
+def test_every_signal_is_described_in_its_own_words():
+    items = re.findall(
+        r"^\.It Cm (\w+) Pq (\d+)\n(.*?)(?=^\.(?:It|El))", TEXT, re.MULTILINE | re.DOTALL
+    )
+    described = {name: (int(weight), " ".join(text.split())) for name, weight, text in items}
+
+    assert described == {
+        name: (kind.weight, f"{kind.meaning[0].upper()}{kind.meaning[1:]}.")
+        for name, kind in SIGNALS.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -73,6 +115,9 @@ def test_every_word_is_described_and_no_other():
         f"at most {toml_files.MAX_FILE_SIZE >> 20} MiB",
         f"Default: {Requirement(Level.TOUCH).attempts}.",
         f"Default: {Requirement(Level.TOUCH).deadline} seconds.",
+        f"from {adviser_table.SHORTEST_DEADLINE} to {LONGEST_DEADLINE:.0f} seconds",
+        f"up to {adviser_table.MOST_ADVISERS}, and",
+        f"Default: {DEADLINE:.0f} second.",
         f"Default: {Limits().requests}.",
         f"Default: {Limits().requests_per_uid}.",
     ],

@@ -41,6 +41,7 @@ FOR_ANOTHER = {
     "ListCredentials": ("a{sv}", []),
     "ListGrants": ("a{sv}", []),
     "Revoke": ("sa{sv}", [""]),
+    "PushEvent": ("ssa{sv}", [NAMES[BOB], "session-revoked"]),
     "AuditTail": ("u", [1]),
     "Reload": ("", []),
     "Status": None,
@@ -171,7 +172,8 @@ async def test_attack_023_nobody_acts_for_another(member):
         code = f"""
 body = {arguments!r}
 if {signature!r}.endswith('a{{sv}}'):
-    body.append({{}} if {member!r}.endswith('For') else {{'subject': Variant('s', {NAMES[BOB]!r})}})
+    names_it = {member!r}.endswith(('For', 'Event'))
+    body.append({{}} if names_it else {{'subject': Variant('s', {NAMES[BOB]!r})}})
 print(await call(bus, *manager, {member!r}, {signature!r}, body))
 """
         said = await run_as(ADA, setup.bus, code)

@@ -111,7 +111,10 @@ NAMING = {
     "RemoveCredential": {"credential": "blue"},
     "MakeRecoveryCodes": {},
     "ListGrants": {},
+    "ShowProfile": {},
+    "ForgetProfile": {},
     "Revoke": {"grant": ""},
+    "PushEvent": {"event": "session-revoked"},
 }
 
 

@@ -23,7 +23,10 @@ FOR_ANOTHER = {
     "RemoveCredential": {"credential": "blue"},
     "MakeRecoveryCodes": {},
     "ListGrants": {},
+    "ShowProfile": {},
+    "ForgetProfile": {},
     "Revoke": {},
+    "PushEvent": {"event": "session-revoked"},
 }
 NAMES_NOBODY = {"Status"}
 

@@ -13,6 +13,7 @@ from device_support import PATIENCE, RP_ID, BootClock
 from stepupd.broker import Broker
 from stepupd.core.call import Result, StepUpCall
 from stepupd.core.effects import TroubleKind
+from stepupd.core.facts import Facts
 from stepupd.core.model import Caller, Claim, Door, Moment, Session, Subject
 from stepupd.core.note import parse_vkey
 from stepupd.core.policy import Policy
@@ -20,11 +21,13 @@ from stepupd.core.secret import Secret
 from stepupd.devices.key_ring import KeyRing
 from stepupd.devices.simulated import SimulatedBus, SimulatedKey
 from stepupd.service import Service
+from stepupd.store.activities import ActivityStore
 from stepupd.store.audit_log import AuditLog
 from stepupd.store.audit_verify import verify_log
 from stepupd.store.checkpoint_file import read_checkpoint
 from stepupd.store.credentials import CredentialStore
 from stepupd.store.grants import GrantStore
+from stepupd.store.profiles import ProfileStore
 from stepupd.store.recovery import RecoveryStore
 from stepupd.world import World
 
@@ -104,8 +107,9 @@ class House:
         self.clock = BootClock()
         self.boot_id = "b" * 36
         self.policy = policy or make_policy()
+        self.facts = Facts(hour=10)
         self._signing = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-        for name in ("state", "log", "grants", "recovery"):
+        for name in ("state", "log", "grants", "recovery", "profiles", "alerts"):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.open()
 
@@ -123,6 +127,8 @@ class House:
             self._signing,
             f"{RP_ID}/audit",
         )
+        self.profiles = ProfileStore(self.folder / "profiles", b"p" * 32)
+        self.activities = ActivityStore(self.folder / "alerts", self.read_clock())
         nonces = iter(range(1, 10_000))
         self.build(
             World(
@@ -132,10 +138,14 @@ class House:
                 grants=self.grants,
                 journal=self.journal,
                 authenticators=KeyRing([self.bus], self.clock),
+                profiles=self.profiles,
+                activities=self.activities,
+                observe=lambda _request, _wanted, _now: self.facts,
                 read_clock=self.read_clock,
                 make_nonce=lambda size: next(nonces).to_bytes(size, "big"),
                 read_policy=lambda: self.policy,
                 may_name_others=lambda _caller: False,
+                may_push_events=lambda _caller: False,
                 rp_id=RP_ID,
                 is_simulated=True,
             )
@@ -157,6 +167,9 @@ class House:
         self.journal.close()
         self.grants.close()
         self.credentials.close()
+        self.broker.close()
+        self.profiles.close()
+        self.activities.close()
 
     def read_clock(self) -> Moment:
         return Moment(1_790_000_000.0 + self.clock.now, self.clock.now, self.boot_id)

@@ -49,6 +49,8 @@ CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
   <policy user="root">
     <allow own="{polkit}"/>
     <allow send_destination="{polkit}"/>
+    <allow own="org.freedesktop.login1"/>
+    <allow send_destination="org.freedesktop.login1"/>
   </policy>
   <include>{ours}</include>
 </busconfig>

@@ -17,6 +17,7 @@ from stepupd.api.listener import Listener, bind_socket
 from stepupd.api.relay import relay_entrance
 from stepupd.api.relay_frames import FROM_DAEMON, Frame, FrameDecoder, Kind, encode
 from stepupd.api.rpc import rpc_entrance
+from stepupd.core.alerts import Pushed, may_push
 from stepupd.core.call import Result, Status
 from stepupd.core.effects import TroubleKind
 from stepupd.core.errors import AuthenticatorError, ConfigError, InternalError, RequestError
@@ -33,6 +34,7 @@ from stepupd.core.model import (
     Session,
     Verdict,
 )
+from stepupd.core.profile import Feature, Profile, Sighting
 from stepupd.host.peer import identify
 
 PATIENCE = 60
@@ -57,6 +59,14 @@ GRANT = Grant(
 )
 STATUS = Status("1", "system", "host.example", "00", 1, ("simulated",), 1, 1, 2, False)
 PRIVATE_PATH = "/var/lib/stepupd/private"
+
+
+PROFILE = Profile(
+    1000,
+    {Feature.SOURCE: {"203.0.113.9": Sighting(2.5, 1_790_000_000.0, 1_780_000_000.0)}},
+    requests=3.0,
+    at=1_790_000_000.0,
+)
 
 
 def allow(reason: Reason = Reason.GRANT) -> Result:
@@ -179,6 +189,22 @@ class ScriptedService:
         self.calls.append(("Revoke", caller, subject, grant_id))
         self.check(Verb.REVOKE, caller, subject)
         return 2
+
+    async def show_profile(self, caller, subject) -> Profile:
+        self.calls.append(("ShowProfile", caller, subject))
+        self.check(Verb.SHOW_PROFILE, caller, subject)
+        return PROFILE
+
+    async def forget_profile(self, caller, subject, _conversation) -> Result:
+        self.calls.append(("ForgetProfile", caller, subject))
+        self.check(Verb.FORGET_PROFILE, caller, subject)
+        return allow()
+
+    async def push_event(self, caller, event) -> Pushed:
+        self.calls.append(("PushEvent", caller, event.subject, event))
+        if not may_push(caller, is_listed=False):
+            raise RequestError("not for that account", reason="not-permitted")
+        return Pushed(entry=6, revoked=2, lasts=event.lasts)
 
     async def get_status(self, caller) -> Status:
         self.calls.append(("Status", caller, ""))

@@ -110,6 +110,8 @@ def test_json_prints_the_daemons_answer_whole(invoke, verb, word):
         ("ListCredentials", ["keys", "list"]),
         ("ListCredentials", ["enroll"]),
         ("ListGrants", ["grants"]),
+        ("ShowProfile", ["profile", "show"]),
+        ("ForgetProfile", ["profile", "forget"]),
         ("Revoke", ["revoke", "--all"]),
     ],
 )
@@ -248,6 +250,7 @@ def test_grants_are_listed_with_what_is_left_of_them(invoke):
     [
         ("keys list", "ListCredentials", {"credentials": []}, "No keys are enrolled."),
         ("grants", "ListGrants", {"grants": []}, "No grants."),
+        ("profile show", "ShowProfile", {"habits": []}, "Nothing is known yet."),
         ("revoke --all", "Revoke", {"revoked": 0}, "Revoked 0 grants."),
         ("revoke --all", "Revoke", {"revoked": 1}, "Revoked 1 grant."),
     ],
@@ -259,6 +262,23 @@ def test_nothing_to_show_is_said_and_is_no_error(invoke, verb, method, answer, t
 
     assert code == 0
     assert out.startswith(text)
+
+
+def test_a_profile_is_shown_as_small_counts(invoke):
+    """The kind, the value, how much it counts, since when; no history."""
+    habit = {
+        "feature": "source",
+        "value": "203.0.113.9",
+        "weight": 2.512,
+        "since": 1_780_000_000.0,
+        "seen": 1_790_000_000.0,
+    }
+    with listening(ShowProfile={"requests": 3.0, "proved": None, "habits": [habit]}) as daemon:
+        code, out, _ = invoke(daemon, "profile", "show")
+
+    assert code == 0
+    assert out.splitlines()[1].split()[:3] == ["source", "203.0.113.9", "2.5"]
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_a_grant_is_revoked_by_the_start_of_its_id(invoke):

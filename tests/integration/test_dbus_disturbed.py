@@ -24,12 +24,13 @@ WRONG = {"s": Variant("u", 7), "d": Variant("x", 7), "as": Variant("s", "x")}
 def make_body(name, client, **options):
     """Return good arguments for a method."""
     values = {"action": "test:allow", "bus_name": client, "count": 1, "options": options}
+    values["event"] = "session-revoked"
     return [values.get(argument, "blue") for argument, _ in METHODS[name].arguments]
 
 
 def test_nothing_is_forgotten():
     """What this file iterates over is all that is served."""
-    assert len(METHODS) == 13
+    assert len(METHODS) == 14
     assert set(CEREMONY_INTERFACE.methods) == {"Respond", "Decline", "Cancel"}
 
 

@@ -59,7 +59,10 @@ RESULTS = {
     "RemoveCredential": ({"credential": "blue"}, "verdict"),
     "MakeRecoveryCodes": ({}, "verdict"),
     "ListGrants": ({}, "grants"),
+    "ShowProfile": ({}, "requests"),
+    "ForgetProfile": ({}, "verdict"),
     "Revoke": ({}, "revoked"),
+    "PushEvent": ({"subject": "ada", "event": "session-revoked"}, "entry"),
     "StepUp": ({"action": "test:allow"}, "verdict"),
 }
 

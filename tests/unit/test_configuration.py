@@ -100,7 +100,7 @@ SCOPED = REQUIRE + 'scope = "session"\n'
     [
         ("rule = 3", 1, 1, "list"),
         ("[[rules]]", 1, 3, "unknown key 'rules'"),
-        (HEAD + 'when = "true"\nallow = true', 4, 1, "unknown key 'when'"),
+        (HEAD + 'where = "true"\nallow = true', 4, 1, "unknown key 'where'"),
         (HEAD, 1, 3, "exactly one"),
         (HEAD + 'allow = true\nrequire = "touch"', 1, 3, "exactly one"),
         (HEAD + "allow = false", 4, 1, "true, or left out"),
@@ -151,7 +151,7 @@ SCOPED = REQUIRE + 'scope = "session"\n'
             1,
             "asks for more",
         ),
-        ("[risk.weights]\nremtoe = 1", 2, 1, "none of remote"),
+        ("[risk.weights]\nremtoe = 1", 2, 1, "is none of advice, agent, alert"),
         ("[risk.weights]\nremote = -1", 2, 1, "whole number"),
         ("[risk.weights]\nremote = true", 2, 1, "whole number"),
         ("a = ", 1, 4, "Invalid value"),

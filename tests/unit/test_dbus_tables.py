@@ -25,7 +25,8 @@ FOLDER = Path(__file__).parents[2] / "dbus"
 INTERFACES = [MANAGER_INTERFACE, CEREMONY_INTERFACE]
 
 # Codes are shown once, to the person: they do not travel over a bus that root may listen to.
-NOT_ON_THE_BUS = {"MakeRecoveryCodes"}
+# A person's habits are the person's, and the administrator's, at the socket.
+NOT_ON_THE_BUS = {"MakeRecoveryCodes", "ShowProfile", "ForgetProfile"}
 
 
 def read_interfaces(node):

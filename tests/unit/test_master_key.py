@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from stepupd.core.errors import ConfigError
 from stepupd.store.credentials import CredentialStore
 from stepupd.store.identity import fix_rp_id, is_rp_id, make_rp_id
-from stepupd.store.master_key import MasterKey, Purpose, derive_key, load_master_key
+from stepupd.store.master_key import (
+    MasterKey,
+    Purpose,
+    derive_key,
+    load_master_key,
+    move_master_key,
+    name_item,
+)
+from stepupd.store.secret_service import KeyringAwayError
 
 
 def test_a_key_is_made_once_and_found_again(tmp_path):
@@ -146,3 +154,185 @@ def test_any_host_name_gives_a_domain_name(hostname, nonce):
 @pytest.mark.parametrize("text", ["", ".", "a..b", "-a.b", "a-.b", "A.b", "a b", "ä.b", "a" * 64])
 def test_what_is_no_domain_name_is_no_rp_id(text):
     assert not is_rp_id(text)
+
+
+class Ring:
+    """A keyring in memory; `away` is what is wrong with it."""
+
+    def __init__(self, away=""):
+        self.items, self.away = {}, away
+
+    def fetch(self, name):
+        self._answer()
+        return self.items.get(name)
+
+    def keep(self, name, secret):
+        self._answer()
+        self.items[name] = secret
+
+    def _answer(self):
+        if self.away:
+            raise KeyringAwayError(self.away)
+
+
+@pytest.fixture
+def ring():
+    return Ring()
+
+
+def test_with_a_keyring_the_file_holds_only_the_name(tmp_path, ring):
+    first = load_master_key(tmp_path / "key", keyring=ring)
+    again = load_master_key(tmp_path / "key", keyring=ring, has_store=True)
+
+    [(name, secret)] = ring.items.items()
+    assert (first.secret, again) == (secret, first)
+    assert (tmp_path / "key").read_text() == f"secret-service {name}\n"
+    assert (tmp_path / "key").stat().st_mode & 0o7777 == 0o600
+    assert name in first.place
+
+
+def test_the_name_of_an_item_is_made_from_the_key():
+    """Pinned: another name would not be found."""
+    assert name_item(MasterKey(bytes(range(32)))) == "d4bb80fe1db9fd92bc9b7701980c7bff"
+
+
+def test_two_stores_have_two_items(tmp_path, ring):
+    """Two daemons of one person, or two machines with one home: neither takes the other's key."""
+    one = load_master_key(tmp_path / "one", keyring=ring)
+    two = load_master_key(tmp_path / "two", keyring=ring)
+
+    assert one != two
+    assert len(ring.items) == 2
+
+
+def test_a_keyring_that_is_away_at_the_first_start_means_a_file_and_says_why(tmp_path):
+    key = load_master_key(tmp_path / "key", keyring=Ring(away="it is locked"))
+
+    assert (tmp_path / "key").read_bytes() == key.secret
+    assert key.place == f"in the file {tmp_path / 'key'}, mode 0600; it is locked"
+
+
+def test_a_keyring_that_is_away_later_is_refused(tmp_path, ring):
+    load_master_key(tmp_path / "key", keyring=ring)
+    before = (tmp_path / "key").read_bytes()
+    ring.away = "it is locked"
+
+    with pytest.raises(ConfigError, match="in the keyring, and there only; it is locked") as caught:
+        load_master_key(tmp_path / "key", keyring=ring)
+
+    assert "unlock the keyring" in caught.value.hint
+    assert (tmp_path / "key").read_bytes() == before
+
+
+@pytest.mark.parametrize("secret", [None, b"", b"x" * 31, b"x" * 32, b"x" * 33])
+def test_an_item_that_is_gone_or_another_is_refused(tmp_path, ring, secret):
+    load_master_key(tmp_path / "key", keyring=ring)
+    [name] = ring.items
+    ring.items[name] = secret
+
+    with pytest.raises(ConfigError):
+        load_master_key(tmp_path / "key", keyring=ring)
+
+    assert ring.items == {name: secret}
+
+
+def test_a_key_file_is_used_where_there_is_a_keyring(tmp_path, ring):
+    first = load_master_key(tmp_path / "key")
+
+    assert load_master_key(tmp_path / "key", keyring=ring) == first
+    assert not ring.items
+
+
+def test_a_file_can_be_preferred_for_a_new_key_only(tmp_path, ring):
+    load_master_key(tmp_path / "one", keyring=ring, prefer_file=True)
+    assert not ring.items
+    kept = load_master_key(tmp_path / "two", keyring=ring)
+
+    assert load_master_key(tmp_path / "two", keyring=ring, prefer_file=True) == kept
+
+
+@pytest.mark.parametrize("away", ["", "it is locked"])
+def test_a_missing_key_is_not_made_anew_where_its_store_is(tmp_path, away):
+    """A deleted key file, or a sealed key that is not handed over any more: no new key."""
+    ring = Ring(away)
+
+    with pytest.raises(ConfigError, match="missing") as caught:
+        load_master_key(tmp_path / "key", keyring=ring, has_store=True)
+
+    assert "restore the key" in caught.value.hint
+    assert not ring.items
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_two_first_starts_at_once_one_key_counts(tmp_path, ring):
+    """Whoever writes the file first wins; the other's item is left over and harms nobody."""
+
+    class Slow(Ring):
+        def keep(self, name, secret):
+            self.winner = load_master_key(tmp_path / "key", keyring=ring)
+            ring.keep(name, secret)
+
+        def fetch(self, name):
+            return ring.fetch(name)
+
+    slow = Slow()
+
+    assert load_master_key(tmp_path / "key", keyring=slow) == slow.winner
+
+
+def test_a_daemon_without_a_keyring_does_not_take_the_name_for_a_key(tmp_path, ring):
+    load_master_key(tmp_path / "key", keyring=ring)
+
+    with pytest.raises(ConfigError, match="keyring"):
+        load_master_key(tmp_path / "key")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"secret-service \n", b"secret-service " + b"0" * 32, b"secret-service " + b"G" * 32 + b"\n"],
+)
+def test_half_a_name_is_refused(tmp_path, ring, content):
+    (tmp_path / "key").write_bytes(content)
+    (tmp_path / "key").chmod(0o600)
+
+    with pytest.raises(ConfigError):
+        load_master_key(tmp_path / "key", keyring=ring)
+
+    assert not ring.items
+
+
+def test_what_systemd_hands_over_is_said(tmp_path):
+    (tmp_path / "stepupd.key").write_bytes(bytes(32))
+    (tmp_path / "stepupd.key").chmod(0o400)
+
+    key = load_master_key(tmp_path / "key", credentials_directory=tmp_path)
+
+    assert key.place == "handed over by systemd, as a credential"
+
+
+def test_a_key_moves_into_the_keyring_and_back(tmp_path, ring):
+    path = tmp_path / "key"
+    first = load_master_key(path)
+
+    inside = move_master_key(path, ring, into_keyring=True)
+    assert (inside, list(ring.items)) == (first, [name_item(first)])
+    assert first.secret not in path.read_bytes()
+    assert load_master_key(path, keyring=ring, has_store=True) == first
+
+    assert move_master_key(path, ring, into_keyring=False) == first
+    assert path.read_bytes() == first.secret
+    assert path.stat().st_mode & 0o7777 == 0o600
+    assert load_master_key(path) == first
+
+
+def test_a_key_that_cannot_be_moved_stays(tmp_path):
+    """Away, or one that is not there: nothing is written."""
+    path = tmp_path / "key"
+    with pytest.raises(ConfigError, match="no key"):
+        move_master_key(path, Ring(), into_keyring=True)
+    first = load_master_key(path)
+
+    with pytest.raises(KeyringAwayError):
+        move_master_key(path, Ring(away="it is locked"), into_keyring=True)
+
+    assert path.read_bytes() == first.secret

@@ -6,11 +6,13 @@ import pytest
 from core_support import ADA, NOW, SUDO, make_grant, make_policy, make_request, make_rule
 from hypothesis import given
 from hypothesis import strategies as st
+from risk_support import observe
 
 from stepupd.core.decision import Allow, Deny, Satisfied, StepUp
+from stepupd.core.facts import Facts
 from stepupd.core.model import Claim, Level, Method, Reason, Requirement, Risk, Scope
 from stepupd.core.policy import Policy, Rule, RuleEffect, Rung, decide, join_requirements
-from stepupd.core.risk import assess
+from stepupd.core.risk import assess_observation
 
 CALM = Risk()
 
@@ -116,13 +118,14 @@ def test_methods_that_exclude_each_other_mean_no():
 
 
 def test_a_remote_session_weighs_what_policy_says():
-    """The one signal there is: named, weighed, with a reason in words."""
-    remote = make_request(claim=Claim(rhost="gate.example"))
+    """A signal is named, weighed, and has a reason in words."""
+    remote = observe(Facts(), request=make_request(claim=Claim(rhost="gate.example")))
+    risk = assess_observation(remote, {"remote": 25})
 
-    assert assess(remote, {"remote": 25}).score == 25
-    assert "gate.example" in assess(remote, {"remote": 25}).signals[0].reason
-    assert assess(remote, {}) == Risk()
-    assert assess(make_request(), {"remote": 25}) == Risk()
+    assert [(signal.name, signal.weight) for signal in risk.signals] == [("remote", 25)]
+    assert "gate.example" in risk.signals[0].reason
+    assert assess_observation(remote, {}) == Risk()
+    assert assess_observation(observe(Facts()), {"remote": 25}) == Risk()
 
 
 def test_the_ladder_raises_allow_to_proof_and_proof_to_no():

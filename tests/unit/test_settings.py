@@ -25,6 +25,7 @@ def test_settings_default_to_the_strict_side(tmp_path):
     settings = load_settings(tmp_path)
 
     assert settings.trusted_uids == settings.trusted_groups == frozenset()
+    assert settings.pushing_uids == settings.pushing_groups == frozenset()
     assert settings.attestation_roots == ()
     assert settings.rp_id is None
 
@@ -33,6 +34,7 @@ def test_settings_are_read(tmp_path):
     settings = read_settings_text(
         tmp_path,
         'rp_id = "fleet.example.org"\n[callers]\nmay_name_others = [33, "operators"]\n'
+        'may_push_events = [990, "detectors"]\n'
         "[limits]\nrequests = 10\nrequests_per_uid = 2",
     )
 
@@ -40,6 +42,8 @@ def test_settings_are_read(tmp_path):
         rp_id="fleet.example.org",
         trusted_uids=frozenset({33}),
         trusted_groups=frozenset({"operators"}),
+        pushing_uids=frozenset({990}),
+        pushing_groups=frozenset({"detectors"}),
         limits=Limits(requests=10, requests_per_uid=2),
     )
 
@@ -52,6 +56,9 @@ def test_settings_are_read(tmp_path):
         ("[callers]\nmay_name_others = [-1]", 2, 20),
         ('[callers]\nmay_name_others = ["0"]', 2, 20),
         ('[callers]\nmay_name_others = "ops"', 2, 1),
+        ("[callers]\nmay_push_events = [1, 65534]", 2, 23),
+        ('[callers]\nmay_push_events = ["0"]', 2, 20),
+        ('[callers]\nmay_push_events = "ops"', 2, 1),
         ("[limits]\nrequests = 0", 2, 1),
         ("[limits]\nrequests = 65", 2, 1),
         ("[limits]\nrequests_per_uid = 5", 2, 1),

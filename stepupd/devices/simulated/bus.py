@@ -5,8 +5,10 @@ consulted because a real key is missing.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import ENODEV
+from functools import partial
 
 from fido2.ctap import CtapDevice
 
@@ -53,9 +55,10 @@ class SimulatedBus:
         key.watch(self._tell_watchers)
         self._tell_watchers()
 
-    def watch(self, told: Callable[[], None]) -> None:
-        """Have `told` called after every change of `plugged()`, from any thread."""
+    def watch(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have `told` called after every change of `plugged()`, from any thread; return the end."""
         self._watchers.append(told)
+        return partial(self._forget, told)
 
     def plugged(self) -> list[Plugged]:
         """List the keys that are plugged in now."""
@@ -80,6 +83,10 @@ class SimulatedBus:
             return self._ports[key].open_device()
         return SimulatedDevice(key)
 
+    def _forget(self, told: Callable[[], None]) -> None:
+        with suppress(ValueError):
+            self._watchers.remove(told)
+
     def _tell_watchers(self) -> None:
-        for told in self._watchers:
+        for told in tuple(self._watchers):
             told()

@@ -1,0 +1,1 @@
+"""`stepup policy`: check a policy, run its tests, explain it, replay it over the past."""

@@ -1,0 +1,27 @@
+"""Everything that a signal or a condition may look at."""
+
+from dataclasses import dataclass
+
+from stepupd.core.activity import Activity
+from stepupd.core.facts import Facts
+from stepupd.core.model import Credential, Grant, Moment, StepUpRequest
+from stepupd.core.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One request among its circumstances and the subject's habits."""
+
+    request: StepUpRequest
+    now: Moment
+    facts: Facts
+    profile: Profile
+    activity: Activity
+    credentials: tuple[Credential, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    crowd: Profile | None = None
+    """What is usual for everybody on this machine together, for the likelihood ratio."""
+    suspects: frozenset[bytes] = frozenset()
+    """Ids of credentials whose signature counter went backwards once."""
+    denied_models: frozenset[bytes] = frozenset()
+    """AAGUIDs of models of authenticators that the administrator distrusts."""

@@ -1,0 +1,155 @@
+"""What a line of the audit log tells of the past, decoded to types as far as a replay needs it.
+
+The law of this file: a line that is no entry, or whose fields have other types than the daemon
+writes, gives None and is counted by the caller; nothing is guessed. Nothing is verified here:
+`recheck` and the log's own tree do that.
+
+What entries of older versions lack has the value of a machine that observed nothing.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from stepupd.core.facts import Facts
+from stepupd.core.model import Answer, Claim, Door, Level, Reason, Session
+
+LEVELS = {level.word: level for level in Level}
+
+_NO_CLAIM = Claim()
+
+
+class PastRequest(msgspec.Struct, frozen=True):
+    """`request` of an entry. `boot` is seconds of CLOCK_BOOTTIME; None in older entries."""
+
+    action: str
+    subject: str
+    subject_uid: int
+    caller_uid: int
+    caller_pid: int = 0
+    door: Door = Door.RELAY
+    session: Session | None = None
+    claim: Claim = _NO_CLAIM
+    groups: tuple[str, ...] | None = None
+    level: str = ""
+    max_age: float | None = None
+    boot: float | None = None
+
+
+class PastVerdict(msgspec.Struct, frozen=True):
+    """`verdict` of an entry."""
+
+    answer: Answer
+    reason: Reason
+
+
+class PastRisk(msgspec.Struct, frozen=True):
+    """`decision.risk`."""
+
+    score: int = 0
+    signals: dict[str, int] = {}
+
+
+class PastRequired(msgspec.Struct, frozen=True):
+    """`decision.required`."""
+
+    level: str
+
+
+class PastDecision(msgspec.Struct, frozen=True):
+    """`decision` of an entry; `kind` is `deny`, `allow`, `satisfied` or `stepup`."""
+
+    kind: str = msgspec.field(name="is")
+    rule: str = ""
+    risk: PastRisk = PastRisk()
+    required: PastRequired | None = None
+
+
+class PastGrant(msgspec.Struct, frozen=True):
+    """`grant` of a step-up."""
+
+    id: str
+
+
+class PastCredential(msgspec.Struct, frozen=True):
+    """`credential` of an enrolment or a removal."""
+
+    id: str
+    name: str = ""
+    subject_uid: int | None = None
+    aaguid: str = ""
+    is_attested: bool = False
+    is_simulated: bool = False
+
+
+class PastEvidence(msgspec.Struct, frozen=True):
+    """`evidence`, without what a signature covers."""
+
+    method: str = ""
+    credential: str = ""
+
+
+class Past(msgspec.Struct, frozen=True):
+    """One entry."""
+
+    seq: int
+    time: str
+    kind: str
+    request: PastRequest | None = None
+    facts: Facts | None = None
+    verdict: PastVerdict | None = None
+    decision: PastDecision | None = None
+    latency_ms: dict[str, float] = {}
+    level: str = ""
+    evidence: PastEvidence | None = None
+    grant: PastGrant | str | None = None
+    credential: PastCredential | None = None
+    policy: str = ""
+    subject_uid: int | None = None
+    entry: int | None = None
+    event: str = ""
+    reason: str = ""
+    lasts: float = 0.0
+    caller_uid: int = 0
+
+    @property
+    def wall(self) -> float:
+        """Seconds since the epoch when the request came in."""
+        return parse_time(self.time) - self.latency_ms.get("whole", 0.0) / 1000
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the caller heard "allow"."""
+        return self.verdict is not None and self.verdict.answer is Answer.ALLOW
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether somebody proved himself for this very request."""
+        return self.is_allowed and self.evidence is not None
+
+    @property
+    def uid(self) -> int | None:
+        """Whom the entry is about; None for the daemon itself."""
+        if self.request is not None:
+            return self.request.subject_uid
+        if self.credential is not None and self.credential.subject_uid is not None:
+            return self.credential.subject_uid
+        return self.subject_uid
+
+
+_decode = msgspec.json.Decoder(Past).decode
+
+
+def parse_past(line: bytes) -> Past | None:
+    """Return what a line tells; None if it is no entry or not whole."""
+    try:
+        past = _decode(line)
+        parse_time(past.time)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
+        return None
+    return past
+
+
+def parse_time(text: str) -> float:
+    """Return seconds since the epoch of an entry's time. Raises ValueError."""
+    return datetime.fromisoformat(text).timestamp()

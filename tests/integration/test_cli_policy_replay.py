@@ -1,0 +1,194 @@
+"""`stepup policy replay`: then and now, as tables, as JSON and as a page."""
+
+import html.parser
+import json
+
+import pytest
+from policy_support import (
+    HERE,
+    NOW,
+    THEN,
+    live_for_weeks,
+    make_invoke,
+    make_policy_verb,
+)
+from replay_support import FakeDaemon, make_request, read_policy
+
+from stepupd.store import past_log
+from stepupd.store.past_log import Task, replay_log
+from stepupd.store.toml_files import parse_document
+
+MARKUP = '<script>alert(1)</script>"&\x1b[31m\u202e'
+
+
+@pytest.fixture
+def invoke(capsys, monkeypatch, tmp_path):
+    return make_invoke(capsys, monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def policy(invoke, tmp_path):
+    return make_policy_verb(invoke, tmp_path)
+
+
+@pytest.fixture
+def daemon():
+    return live_for_weeks()
+
+
+@pytest.fixture
+def log(daemon, tmp_path):
+    path = tmp_path / "audit.log"
+    path.write_bytes(daemon.log)
+    return path
+
+
+def test_replay_compares_then_and_now(policy, log):
+    code, out, err = policy("replay", "--candidate", "it.toml", "--log", str(log), it=NOW)
+
+    assert (code, err) == (0, "")
+    assert "141 requests of 1 person." in out
+    assert "prompts" in out.splitlines()[4]
+    assert "newly caught 1, newly missed 0" in out
+    assert "touch -> verify" in out
+    assert max(map(len, out.splitlines()[1:])) <= 80
+
+
+def test_replaying_what_is_installed_shows_no_difference(policy, log):
+    document = json.loads(
+        policy("replay", "--candidate", "it.toml", "--log", str(log), "--json", it=THEN)[1]
+    )
+
+    assert document["differences"] == 0
+    assert document["prompts"] == {"before": 71, "after": 71}
+
+
+def test_replay_says_where_nothing_was_observed(policy, tmp_path):
+    """Under a policy without risk the log tells of no circumstances."""
+    bare = FakeDaemon(read_policy(THEN))
+    bare.ask(make_request(), HERE)
+    (tmp_path / "bare").write_bytes(bare.log)
+    arguments = ("replay", "--candidate", "it.toml", "--log", str(tmp_path / "bare"))
+
+    assert "Of 1 request no circumstances were recorded" in policy(*arguments, it=NOW)[1]
+    assert "circumstances" not in policy(*arguments, it=THEN)[1]
+
+
+def test_replay_counts_only_what_came_since(policy, log, daemon):
+    """What came before still teaches."""
+    since = json.loads(daemon.lines[-1])["time"]
+    code, out, _ = policy(
+        "replay", "--candidate", "it.toml", "--log", str(log), "--since", since, "--json", it=NOW
+    )
+
+    document = json.loads(out)
+    assert (code, document["requests"], document["risky"]["newly_caught"]) == (0, 1, 1)
+
+
+def test_lines_that_cannot_be_read_are_damage(policy, log):
+    """Replayed all the same, and said."""
+    log.write_bytes(log.read_bytes() + b"{broken\n")
+    code, out, err = policy("replay", "--candidate", "it.toml", "--log", str(log), it=NOW)
+
+    assert code == 9
+    assert "141 requests" in out
+    assert "cannot be read" in err
+
+
+def test_an_empty_log_replays_to_nothing(policy, tmp_path):
+    (tmp_path / "empty").write_bytes(b"")
+    code, out, _ = policy(
+        "replay", "--candidate", "it.toml", "--log", str(tmp_path / "empty"), it=NOW
+    )
+
+    assert (code, "No request in that time." in out) == (0, True)
+
+
+def test_two_processes_find_what_one_does(log, daemon):
+    """Subjects do not depend on each other."""
+    for _ in range(20):
+        daemon.ask(make_request("bob"), HERE)
+        daemon.wait(3000)
+    log.write_bytes(daemon.log)
+    task = Task(log, (parse_document("it.toml", NOW.encode()),), lowest=30)
+    one, two = replay_log(task, 1), replay_log(task, 2)
+
+    assert (one.people, one.rules, one.changes) == (two.people, two.rules, two.changes)
+    assert (one.caught, one.entries, one.policies) == (two.caught, two.entries, two.policies)
+    assert [row.seq for row in one.better] == [row.seq for row in two.better]
+
+
+def test_where_everybody_counts_one_process_sees_everybody(log, monkeypatch):
+    """A subject's likelihood rests on what is usual for all."""
+    text = NOW.replace("[risk]\n", '[risk]\nscore = "likelihood"\n')
+    task = Task(log, (parse_document("it.toml", text.encode()),), lowest=30)
+    monkeypatch.setattr(past_log, "ProcessPoolExecutor", None)
+
+    assert replay_log(task, 2).requests == 141
+
+
+class Reader(html.parser.HTMLParser):
+    """Collects what a page is made of."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags = set()
+        self.attributes = set()
+        self.text = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture
+def page(policy, daemon, log, tmp_path):
+    """Make the page of a log and a policy whose names are markup."""
+    subject = daemon.lines[0].replace(b'"ada"', json.dumps(MARKUP).encode())
+    action = daemon.lines[-1].replace(b'"pam:sudo"', json.dumps(f"pam:{MARKUP}").encode())
+    log.write_bytes(b"\n".join([subject, *daemon.lines[1:-1], action, b""]))
+    named = NOW.replace('name = "sudo"', "name = '<b onload=\"x\">&amp;'")
+    out = tmp_path / "<i>page.html"
+    code, _, _ = policy(
+        "replay", "--candidate", "it.toml", "--log", str(log), "--html", str(out), it=named
+    )
+    assert code == 0
+    return out.read_text()
+
+
+def test_attack_names_with_markup_stay_text(page):
+    """No name from the log or a policy becomes part of the page; nothing hides or reorders."""
+    reader = Reader()
+    reader.feed(page)
+
+    assert reader.tags <= {
+        "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "br", "span", "b",
+        "table", "thead", "tbody", "tr", "th", "td", "svg", "g", "rect", "line", "text",
+    }  # fmt: skip
+    assert not any(name.startswith("on") or name in {"href", "src"} for name in reader.attributes)
+    assert any("<script>alert(1)</script>" in text for text in reader.text)
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+
+
+def test_the_page_is_whole_in_itself(page):
+    """It loads nothing and runs nothing, and tells the browser so."""
+    assert "default-src 'none'; style-src 'unsafe-inline'" in page
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "@import" not in page
+    assert "url(" not in page
+    assert page.count("<svg") == 2
+    assert len(page) < 200_000
+
+
+def test_a_page_that_cannot_be_written_is_said(policy, log):
+    code, _, err = policy(
+        "replay", "--candidate", "it.toml", "--log", str(log), "--html", "/nonexistent/x", it=NOW
+    )
+
+    assert code == 2
+    assert "/nonexistent/x" in err
