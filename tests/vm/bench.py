@@ -35,11 +35,19 @@ RATIOS = (
     ("one check", "stepupd, granted", "polkit"),
 )
 
-LISTED = """
+# Over D-Bus no grant of scope "session" is spent.
+BUS_RULES = """
 [[rule]]
 name = "listed"
 action = "cli:listed"
 allow = true
+
+[[rule]]
+name = "of the account"
+action = "cli:verify"
+require = "touch"
+max_age = "10m"
+scope = "subject"
 """
 
 Times = dict[str, list[float]]
@@ -82,9 +90,12 @@ def measure(guest: Guest, rounds: int) -> Times:
 def measure_bus(guest: Guest, rounds: int) -> Times:
     """Return milliseconds of checks over D-Bus."""
     guest.machine.copy(HERE / "guest_bus.py", "/opt/bench")
-    guest.write("/etc/stepupd/policy.toml", LISTED + POLICY)
+    guest.write("/etc/stepupd/policy.toml", BUS_RULES + POLICY)
     guest.run("systemctl reload stepupd")
+    blinks = guest.key.state()["blinks"]
     times: Times = json.loads(guest.run(f"python3 /opt/bench/guest_bus.py {rounds}", "ada"))
+    if guest.key.state()["blinks"] != blinks + 1:
+        raise AssertionError("more than the first check asked for a touch")
     return times
 
 

@@ -39,6 +39,7 @@ def test_a_pulled_key_ends_its_grant_and_locks_the_session(installed):
 
 def test_attack_069_a_request_does_not_outlive_sleep(installed):
     """Suspended to memory while the key blinks, woken by the clock: refused, and the next works."""
+    installed.await_true("systemd-inhibit --list | grep -q stepupd")
     login = installed.log_in("sudo id")
     installed.expect_blink()
     installed.run("rtcwake -m no -s 25 && systemctl suspend")
