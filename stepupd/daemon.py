@@ -29,7 +29,7 @@ from stepupd.devices.plugged import Source
 from stepupd.host import accounts, clock, systemd
 from stepupd.host.bus import find_bus_address
 from stepupd.host.peer import identify
-from stepupd.outlook import look_outward
+from stepupd.outlook import Outlook
 from stepupd.places import Places
 from stepupd.removal import BoundGrants
 from stepupd.service import Service
@@ -87,7 +87,7 @@ class Daemon:
             journal=self._journal,
             profiles=self._stores.profiles,
             activities=self._stores.activities,
-            observe=look_outward(self._settings, now, lambda: self._logind.resumed_at).observe,
+            observe=Outlook(self._settings, now, lambda: self._logind.resumed_at).observe,
             authenticators=self._keys,
             read_clock=clock.read_clock,
             make_nonce=os.urandom,

@@ -110,7 +110,7 @@ class Past(msgspec.Struct, frozen=True):
     event: str = ""
     reason: str = ""
     lasts: float = 0.0
-    caller_uid: int = 0
+    caller_uid: int | None = None
 
     @property
     def wall(self) -> float:

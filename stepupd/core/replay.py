@@ -8,18 +8,17 @@ that no replay ever says that a policy would have let in somebody who never prov
 Not done here: reading the log, adding up (`tally`).
 """
 
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from stepupd.core.alerts import CONSEQUENCES
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
 from stepupd.core.grants import is_alive
 from stepupd.core.history import History, decode_id
+from stepupd.core.judge import foresee, judge
 from stepupd.core.management import FALLBACK_RULE
 from stepupd.core.model import Grant, Level, Method, Requirement, Scope
 from stepupd.core.past import LEVELS, Past, PastGrant
 from stepupd.core.policy import Policy
-from stepupd.core.quick_judge import QuickJudge
 from stepupd.core.snapshot import Snapshot
 
 PASSED, DENIED = 0, 9
@@ -33,7 +32,8 @@ _NEWEST = 256
 """Entries that may still be withdrawn: far more ceremonies than run at once."""
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Answer:
     """How a policy met a request: PASSED, a level that was asked for, or DENIED."""
 
     met: int
@@ -44,10 +44,11 @@ class Answer(NamedTuple):
     @property
     def is_prompt(self) -> bool:
         """Whether somebody was asked for proof."""
-        return PASSED < self.met < DENIED
+        return self.met not in {PASSED, DENIED}
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """One request, before and after. `person` is the milliseconds of a proof, if there was one."""
 
     seq: int
@@ -72,7 +73,6 @@ class Replay:
     def __init__(self, policy: Policy, history: History) -> None:
         # As in `service`, so that managing keys needs no rule of its own.
         self._policy = replace(policy, rules=(*policy.rules, FALLBACK_RULE))
-        self._judge = QuickJudge(self._policy).judge
         self.history = history
         self._grants: dict[int, tuple[Grant, ...]] = {}
         self._earned: dict[int, str] = {}
@@ -87,7 +87,7 @@ class Replay:
             self.history.take_in(past, seen)
             self._follow(past)
             return None
-        decision = self._judge(seen)
+        decision = foresee(seen) or judge(seen)
         self._remember(past, seen, decision)
         self.history.take_in(past, seen, decision.risk)
         return Row(

@@ -64,7 +64,7 @@ class _CaseReader:
         self.check_words()
         return Case(
             name=entry.name,
-            request=make_request(entry),
+            request=make_request(entry, _UID),
             now=make_moment(entry),
             facts=make_facts(entry),
             expect=entry.expect,
@@ -90,7 +90,7 @@ class _CaseReader:
         raise self.document.fault(("test", self.index, key), message)
 
 
-def make_request(entry: TestEntry, uid: int = _UID) -> StepUpRequest:
+def make_request(entry: TestEntry, uid: int) -> StepUpRequest:
     """Return the request that is imagined: of root's program for PAM, else of the subject's own."""
     command = entry.command.split() if isinstance(entry.command, str) else entry.command
     is_pam = entry.action.startswith("pam:")

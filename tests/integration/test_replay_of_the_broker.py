@@ -54,6 +54,7 @@ async def live(house):
         await touch(house.key)
         await using
         house.clock.now += 60
+        await house.broker.store(lambda: None)  # What was learned is in the store.
         await house.step_up()
     house.clock.now += 3000
     person = Person()
