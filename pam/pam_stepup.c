@@ -71,13 +71,17 @@ EXPORTED int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const 
     return status;
 }
 
-/* There are no credentials to set. Success only says: this handle authenticated here. */
+/*
+ * There are no credentials to set. Success says that this handle authenticated here, failure that
+ * it tried to. Where it was not asked at all the answer is nothing (PAM_IGNORE): sshd authenticates
+ * in a child and calls this in the parent, which would otherwise throw out whoever was let in.
+ */
 EXPORTED int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv) {
     const void *mark = NULL;
     (void)flags;
     (void)argc;
     (void)argv;
-    if (pam_get_data(pamh, MARK, &mark) == PAM_SUCCESS && mark == MARK)
-        return PAM_SUCCESS;
-    return PAM_CRED_UNAVAIL;
+    if (pam_get_data(pamh, MARK, &mark) != PAM_SUCCESS)
+        return PAM_IGNORE;
+    return mark == MARK ? PAM_SUCCESS : PAM_CRED_UNAVAIL;
 }

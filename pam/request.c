@@ -1,6 +1,7 @@
 /* Law: the request says what PAM and the kernel say, whole or not at all: a value over its limit
  * is a refusal, never a shorter value. Only the command, a claim for the person to read, may be
- * cut, and then says so. Nothing here is evidence of who asks: the daemon asks the kernel. */
+ * cut, only what sshd says of keys left out, and both say so. Nothing here is evidence of who asks:
+ * the daemon asks the kernel. */
 #include "stepup.h"
 
 #include <fcntl.h>
@@ -115,11 +116,23 @@ static bool put_command(struct frame *request) {
            (!is_cut || put_text(request, "command_cut", "1"));
 }
 
+/* What sshd tells its own stack of the methods that succeeded so far. It is long with a large
+ * certificate: that is said, so that it does not look like a login without a key. */
+static bool put_ssh_auth(pam_handle_t *pamh, struct frame *request) {
+    const char *value = pam_getenv(pamh, "SSH_AUTH_INFO_0");
+    if (value == NULL || *value == '\0')
+        return true;
+    size_t size = strnlen(value, SSH_AUTH_MAX + 1);
+    if (size > SSH_AUTH_MAX)
+        return put_text(request, "ssh_auth_long", "1");
+    return put_bytes(request, "ssh_auth", value, size);
+}
+
 bool request_write(pam_handle_t *pamh, struct frame *request) {
     request->kind = KIND_REQUEST;
     request->size = 0;
     return put_text(request, "version", "1") && put_item(pamh, request, "service", PAM_SERVICE) &&
            put_subject(pamh, request) && put_item(pamh, request, "ruser", PAM_RUSER) &&
            put_item(pamh, request, "tty", PAM_TTY) && put_item(pamh, request, "rhost", PAM_RHOST) &&
-           put_leader(request) && put_command(request);
+           put_leader(request) && put_command(request) && put_ssh_auth(pamh, request);
 }

@@ -1,9 +1,10 @@
 /* pam_stepup: a relay between a PAM conversation and stepupd; see pam_stepup(8).
  *
  * Law: bytes go in, text goes out, one byte decides. No policy, no cryptography, no device, no
- * configuration file, no environment, no thread, no state that outlives the call. Whatever is not
- * expected ends in PAM_AUTHINFO_UNAVAIL (the daemon's side failed) or PAM_AUTH_ERR (the person's
- * side ended it); PAM_IGNORE is never returned and PAM_SUCCESS only after the verdict 'A'.
+ * configuration file, no environment of the process, no thread, no state that outlives the call.
+ * Whatever is not expected ends in PAM_AUTHINFO_UNAVAIL (the daemon's side failed) or PAM_AUTH_ERR
+ * (the person's side ended it); PAM_IGNORE is never returned and PAM_SUCCESS only after the verdict
+ * 'A'.
  */
 #ifndef STEPUP_H
 #define STEPUP_H
@@ -20,6 +21,7 @@ enum {
     ANSWER_MAX = 4096, /* bytes a person may type */
     VALUE_MAX = 256,   /* bytes of one request value, but for the command */
     COMMAND_MAX = 2048,
+    SSH_AUTH_MAX = 4096,
 };
 
 enum kind {

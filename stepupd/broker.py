@@ -44,7 +44,7 @@ from stepupd.core.prompts import say_notice
 from stepupd.core.record import describe_step_up, describe_withdrawal
 from stepupd.core.report import report
 from stepupd.core.snapshot import Snapshot
-from stepupd.habits import look_around, remember
+from stepupd.habits import look_around, note, teach
 from stepupd.interruption import Interruption, Start
 from stepupd.world import Conversation, KeyTurn, World
 
@@ -120,9 +120,10 @@ class Broker:
             return await self._commit(now, outcome, latencies, kind)
 
     def _learn(self, now: Snapshot, outcome: Outcome) -> None:
-        """Take in how it ended, after the answer: nobody waits for it."""
+        """Take in how it ended; nobody waits until it is on the disk."""
         if outcome.decision is not None and now.profile is not None:
-            self._writer.submit(remember, self.world, now, outcome).add_done_callback(_tell)
+            note(self.world, now, outcome)
+            self._writer.submit(teach, self.world, now, outcome).add_done_callback(_tell)
 
     def gather(self, caller: Caller, call: StepUpCall) -> Snapshot:
         """Read everything a ceremony may know. May block."""
@@ -139,6 +140,7 @@ class Broker:
                 claim=call.claim,
                 level=call.level,
                 max_age=call.max_age,
+                ssh_key=call.ssh_key,
             ),
             policy=world.read_policy(),
             credentials=credentials,
@@ -304,6 +306,8 @@ class Broker:
         evidence, credential = outcome.evidence, outcome.credential
         if credential is not None:
             await self.store(lambda: credentials.add(credential))
+        elif outcome.suspect:
+            await self.store(lambda: credentials.mark_suspect(outcome.suspect))
         elif evidence is not None and evidence.recovery_tag:
             uid = now.request.subject.uid
             await self.store(lambda: self.world.recovery_codes.consume(uid, evidence.recovery_tag))

@@ -9,6 +9,7 @@ from stepupd.broker import Broker
 from stepupd.core.errors import InternalError, RequestError
 from stepupd.devices.key_ring import KeyRing
 from stepupd.host.bus import find_bus_address
+from stepupd.host.named_process import identify_process
 from stepupd.places import Places
 from stepupd.store.audit_tail import read_tail
 
@@ -30,7 +31,14 @@ def look_outside(
         except OSError as error:
             raise InternalError(f"cannot read the audit log: {error.strerror}") from error
 
-    return Outside(name_account, read_log, reload, own_uid=os.getuid(), has_polkit=not is_user)
+    return Outside(
+        name_account,
+        read_log,
+        reload,
+        identify_process,
+        own_uid=os.getuid(),
+        has_polkit=not is_user,
+    )
 
 
 def watch_logind(broker: Broker, keys: KeyRing) -> Logind:

@@ -28,13 +28,15 @@ def look_around(world: World, now: Snapshot) -> Snapshot:
     )
 
 
-def remember(world: World, now: Snapshot, outcome: Outcome) -> None:
-    """Take in how a request ended: its subject's last hour, and what is usual. May block."""
-    if now.profile is None:
-        return
+def note(world: World, now: Snapshot, outcome: Outcome) -> None:
+    """Remember for an hour that a request ended; the next one already sees it."""
+    event = Event(now.now.boot, now.request.action, outcome.verdict.is_allow)
+    world.activities.remember(now.request.subject.uid, event)
+
+
+def teach(world: World, now: Snapshot, outcome: Outcome) -> None:
+    """Learn from a request that was allowed what is usual. May block."""
     uid, verdict = now.request.subject.uid, outcome.verdict
-    event = Event(now.now.boot, now.request.action, verdict.is_allow)
-    world.activities.remember(uid, event)
     if not may_teach(verdict.answer, verdict.reason):
         return
     lesson = make_lesson(now, outcome)

@@ -56,6 +56,9 @@ class Credentials(Protocol):
     ) -> None:
         """Store the counter of a checked assertion; refuses to go back."""
 
+    def mark_suspect(self, credential_id: bytes) -> None:
+        """Note that a key may have been copied; nothing for one that is gone."""
+
 
 class RecoveryCodes(Protocol):
     """What is kept of recovery codes; durable when a call returns. May block."""

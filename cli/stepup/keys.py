@@ -12,7 +12,7 @@ from stepup.calls import call
 from stepup.errors import CommandError, refuse_usage
 from stepup.exits import ExitCode
 from stepup.outcomes import print_answer, require_allowed
-from stepup.replies import Answer, read_answers, read_number, read_text
+from stepup.replies import Answer, read_answers, read_flag, read_number, read_text
 from stepup.tables import draw_table
 from stepup.terminal import ask, clean, has_terminal, print_json, print_result
 from stepup.times import say_time
@@ -20,6 +20,12 @@ from stepup.times import say_time
 Key = Annotated[str, typer.Argument(metavar="KEY", help="Its name, or the start of its id.")]
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="The new name.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether you mean it.")]
+
+_SUSPECT = "! "
+_SUSPICION = """
+! This key once answered as a copy of it would, and was refused.
+  Unless you know why, enrol another with "stepup enroll", then remove it with
+  "stepup keys remove"."""
 
 
 def list_keys(
@@ -32,14 +38,17 @@ def list_keys(
         print_json(answer)
     elif keys:
         print_result(draw_table(("NAME", "MODEL", "ENROLLED", "LAST USED", "ID"), map(_row, keys)))
+        if any(read_flag(key, "is_suspect") for key in keys):
+            print_result(_SUSPICION)
     else:
         print_result("No keys are enrolled. To enrol one: stepup enroll")
 
 
 def _row(key: Answer) -> tuple[str, ...]:
     now = time()
+    mark = _SUSPECT if read_flag(key, "is_suspect") else ""
     return (
-        read_text(key, "name"),
+        mark + read_text(key, "name"),
         name_model(read_text(key, "aaguid")),
         say_time(read_number(key, "created"), now),
         say_time(read_number(key, "last_used"), now),

@@ -4,6 +4,7 @@
  *   HARNESS_CONFDIR   directory of the service files
  *   HARNESS_SERVICE   service name            HARNESS_USER   PAM_USER
  *   HARNESS_RUSER, HARNESS_TTY, HARNESS_RHOST                the items, if set
+ *   HARNESS_PUTENV    NAME=VALUE for the PAM environment, if set
  *   HARNESS_CONV      answer (default) | error | again | null-array | null-text | long | most |
  *                     huge | chatty | dangling | none | scan
  *   HARNESS_ANSWER    what is "typed"
@@ -107,6 +108,8 @@ static pam_handle_t *start(const char *service, const char *user, const char *ma
     set_item(pamh, PAM_RUSER, "HARNESS_RUSER");
     set_item(pamh, PAM_TTY, "HARNESS_TTY");
     set_item(pamh, PAM_RHOST, "HARNESS_RHOST");
+    if (getenv("HARNESS_PUTENV") != NULL && pam_putenv(pamh, getenv("HARNESS_PUTENV")) != 0)
+        exit(94);
     return pamh;
 }
 

@@ -3,10 +3,11 @@
 The law of this file: bounds and meaning of every call are those of the JSON-RPC door's table; the
 caller is the one that the bus names. Where the account itself may not, polkit may say that it acts
 as an administrator, for this call only; it never stands in for the proof that a person owes for his
-own keys. A step-up for a client is for the account of that client's connection, and whether the
-caller may ask for it is the service's to say, as for any other account.
-Not done here: no terminal session. The bus names processes by number, and a number may be another
-process by now, so no grant that is bound to a session is earned or spent here.
+own keys. A step-up for a client is for the account of that client's connection or process, and
+whether the caller may ask for it is the service's to say, as for any other account.
+A terminal session is known of a process that is named by a pidfd, and only to one that asks for
+another account: nobody borrows a session of his own. The bus itself names processes by number, and
+a number may be another process by now; so a bus name earns and spends no grant of a session.
 """
 
 import math
@@ -18,7 +19,8 @@ from stepupd.api.conversation import Conversation
 from stepupd.api.dbus_bus import Bus
 from stepupd.api.dbus_interface import NAME, Ends, Method
 from stepupd.api.dbus_message import Body, Message, make_dictionary, make_view, read_options
-from stepupd.api.dbus_outside import Outside
+from stepupd.api.dbus_outside import NamedProcess, Outside
+from stepupd.api.dbus_passed import Passed
 from stepupd.api.dbus_polkit import is_authorised
 from stepupd.api.jsonrpc import Call, decode_params
 from stepupd.api.methods import METHODS, Context
@@ -42,12 +44,13 @@ class Administrator(Caller):
 
 
 class BusPeer:
-    """The other end, as `Context` wants it: an account, and no session."""
+    """The other end, as `Context` wants it: an account, and a process that it asks for."""
 
-    __slots__ = ("caller",)
+    __slots__ = ("_process", "caller")
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, process: NamedProcess | None = None) -> None:
         self.caller = caller
+        self._process = process
 
     def is_sender(self, pid: int) -> bool:
         """Return False: processes are not told apart over the bus."""
@@ -55,8 +58,12 @@ class BusPeer:
         return False
 
     def find_session(self) -> Session | None:
-        """Return None: a number on the bus is no process."""
-        return None
+        """Return the session of the process, None for one of the caller's own account."""
+        if self._process is None:
+            return None
+        # Else a program would spend what was earned in another of its person's terminals.
+        is_own = self._process.uid == self.caller.uid and not self.caller.is_privileged
+        return None if is_own else self._process.find_session()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -71,13 +78,21 @@ class Calls:
         self._bus = bus
 
     async def run(
-        self, method: Method, message: Message, caller: Caller, talk: Conversation
+        self,
+        method: Method,
+        message: Message,
+        caller: Caller,
+        talk: Conversation,
+        process: NamedProcess | None = None,
     ) -> Any:  # noqa: ANN401 - what the method of the other door returns
-        """Return what the JSON-RPC method returns; RequestError and our own failures raise."""
-        params = await self._read_params(method, message)
+        """Return what the JSON-RPC method returns; RequestError and our own failures raise.
+
+        A call for a process is one for the account of `process`.
+        """
+        params = await self._read_params(method, message, process)
         serve = METHODS[method.serves].call
         try:
-            return await serve(Context(self._service, BusPeer(caller), talk), params)
+            return await serve(Context(self._service, BusPeer(caller, process), talk), params)
         except RequestError as error:
             is_refused = error.reason == Reason.NOT_PERMITTED.value
             if not (is_refused and await self._is_administrator(method, message)):
@@ -102,14 +117,22 @@ class Calls:
 
     def find_client(self, method: Method, message: Message) -> str:
         """Return the bus name that a call is for, "" if it is for nobody else's connection."""
-        if method.arguments[0][0] != "bus_name":
+        if not method.is_for_client:
             return ""
         name = str(message.body[0])
         if not name.startswith(":"):
             raise RequestError("a caller has a unique bus name, such as :1.42")
         return name
 
-    async def _read_params(self, method: Method, message: Message) -> object:
+    def find_process(self, method: Method, message: Message, passed: Passed) -> NamedProcess | None:
+        """Return the process that a call is for, None if it is for none."""
+        if not method.is_for_process:
+            return None
+        return self._outside.identify_process(passed.pick(message.body[0]))
+
+    async def _read_params(
+        self, method: Method, message: Message, process: NamedProcess | None
+    ) -> object:
         values = dict(zip((name for name, _ in method.arguments), message.body, strict=True))
         options = read_options(values.pop("options", {}), method.options or {})
         if not all(math.isfinite(one) for one in options.values() if isinstance(one, float)):
@@ -117,6 +140,9 @@ class Calls:
         client = values.pop("bus_name", "")
         if client:
             options["subject"] = await self._name_account(client)
+        if process is not None:
+            del values["process"]
+            options["subject"] = await self._outside.name_account(process.uid)
         # The other door's decoder knows the bounds.
         raw = msgspec.json.encode(values | options)
         return decode_params(Call(None, method.serves, raw), METHODS[method.serves].params)

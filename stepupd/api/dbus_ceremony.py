@@ -2,14 +2,17 @@
 
 The law of this file: every signal goes to the connection that asked, and to no other; only that
 connection may answer or cancel, and to all others the object does not exist. It ends with the
-verdict, or when that connection, or the client it asked for, leaves the bus.
+verdict, or when that connection leaves the bus, or the client or process that it asked for ends.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from stepupd.api.conversation import Conversation
 from stepupd.api.dbus_interface import CEREMONY, CEREMONY_INTERFACE, CEREMONY_PREFIX
 from stepupd.api.dbus_message import Body, Kind, Message
+from stepupd.api.dbus_outside import NamedProcess
 from stepupd.core.effects import TroubleKind
 from stepupd.core.errors import RequestError
 from stepupd.core.secret import Secret
@@ -153,3 +156,22 @@ class Ceremonies:
 
     def _of(self, name: str) -> Iterator[Ceremony]:
         yield from [one for one in self._running.values() if name in {one.owner, one.client}]
+
+
+@contextmanager
+def end_with(process: NamedProcess | None, conversation: Conversation) -> Iterator[None]:
+    """End the conversation when the process ends."""
+    if process is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_reader(process.pidfd)
+        conversation.end(TroubleKind.HANG_UP)
+
+    loop.add_reader(process.pidfd, end)  # pidfd_open(2): readable once it has ended
+    try:
+        yield
+    finally:
+        loop.remove_reader(process.pidfd)

@@ -31,7 +31,7 @@ class BusDoor:
         self._outside = outside
         self._wire: Wire | None = None
         self._session: Session | None = None
-        self._stay = Stay(address, NAME, self._take, self._serve)
+        self._stay = Stay(address, NAME, self._take, self._serve, takes_descriptors=True)
 
     def start(self) -> None:
         """Connect as soon as something listens at the address; stay connected from then on."""

@@ -22,6 +22,8 @@ RESULT = (("verdict", "s"), ("reason", "s"), ("text", "s"), ("details", "a{sv}")
 _STEP_UP = {"subject": "s", "level": "s", "max_age": "d", "command": "as", "reason": "s"}
 _FOR_ANOTHER = {name: kind for name, kind in _STEP_UP.items() if name != "subject"}
 _SUBJECT = {"subject": "s"}
+_TYPES = {"process": "h"}
+"""Arguments that are no text."""
 
 
 @unique
@@ -58,6 +60,16 @@ class Method:
         return self.ins if self.options is None else (*self.ins, ("options", "a{sv}"))
 
     @property
+    def is_for_client(self) -> bool:
+        """Whether its first argument is the bus name of a client."""
+        return self.arguments[:1] == (("bus_name", "s"),)
+
+    @property
+    def is_for_process(self) -> bool:
+        """Whether its first argument is the pidfd of a process."""
+        return self.arguments[:1] == (("process", "h"),)
+
+    @property
     def signature(self) -> str:
         """The signature of a call's body."""
         return "".join(kind for _, kind in self.arguments)
@@ -81,14 +93,13 @@ class Interface:
 def _ceremony(
     serves: str, *names: str, options: dict[str, str] = _SUBJECT, polkit: str = ""
 ) -> Method:
-    ins = tuple((name, "s") for name in names)
+    ins = tuple((name, _TYPES.get(name, "s")) for name in names)
     return Method(ins, options, (("ceremony", "o"),), Ends.LATER, serves, polkit)
 
 
 def _check(*names: str, options: dict[str, str]) -> Method:
-    return Method(
-        tuple((name, "s") for name in names), options, RESULT, Ends.WITH_VERDICT, "StepUp"
-    )
+    ins = tuple((name, _TYPES.get(name, "s")) for name in names)
+    return Method(ins, options, RESULT, Ends.WITH_VERDICT, "StepUp")
 
 
 def _read(serves: str, name: str, polkit: str) -> Method:
@@ -100,8 +111,10 @@ MANAGER_INTERFACE = Interface(
     methods={
         "StepUp": _ceremony("StepUp", "action", options=_STEP_UP),
         "StepUpFor": _ceremony("StepUp", "bus_name", "action", options=_FOR_ANOTHER),
+        "StepUpForProcess": _ceremony("StepUp", "process", "action", options=_FOR_ANOTHER),
         "Check": _check("action", options=_STEP_UP),
         "CheckFor": _check("bus_name", "action", options=_FOR_ANOTHER),
+        "CheckForProcess": _check("process", "action", options=_FOR_ANOTHER),
         "Enroll": _ceremony("Enroll", "name", polkit="enroll"),
         "RenameCredential": _ceremony("RenameCredential", "credential", "name", polkit="rename"),
         "RemoveCredential": _ceremony("RemoveCredential", "credential", polkit="remove"),

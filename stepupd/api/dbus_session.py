@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from stepupd.api.dbus_bus import Bus, find_lost_name
 from stepupd.api.dbus_calls import Calls, shape_reply, shape_result
-from stepupd.api.dbus_ceremony import Ceremonies, Ceremony
+from stepupd.api.dbus_ceremony import Ceremonies, Ceremony, end_with
 from stepupd.api.dbus_guests import Guest, Guests
 from stepupd.api.dbus_interface import (
     CEREMONY,
@@ -26,10 +26,15 @@ from stepupd.api.dbus_interface import (
 )
 from stepupd.api.dbus_lookup import find_method, introspect, pick_properties
 from stepupd.api.dbus_message import Body, Kind, Message, Typed, describe_failure, name_error
-from stepupd.api.dbus_outside import Outside
+from stepupd.api.dbus_outside import NamedProcess, Outside
+from stepupd.api.dbus_passed import Passed
 from stepupd.api.dbus_wire import Wire
 from stepupd.api.house import House
 from stepupd.core.errors import AuthenticatorError, RequestError
+
+MOST_HELD = 128
+"""Calls with a process at once: twice the ceremonies of all accounts, because some callers are not
+known yet."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +55,7 @@ class Session:
     """Serves one connection; made with the first frame that needs an answer."""
 
     def __init__(self, wire: Wire, codec: Codec, house: House, outside: Outside) -> None:
+        self._wire = wire
         self._decode = codec.decode
         self._house = house
         self._bus = Bus(wire, codec.encode)
@@ -57,6 +63,7 @@ class Session:
         self._ceremonies = Ceremonies()
         self._calls = Calls(house.service, outside, self._bus)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: set[Passed] = set()
 
     def take(self, frame: bytes) -> None:
         """Take a frame; one that cannot be read is nobody's, and is dropped."""
@@ -104,7 +111,9 @@ class Session:
         try:
             method = find_method(call)
             if call.interface in {MANAGER, PROPERTIES}:
-                self._spawn(self._serve(call, method))
+                passed = self._hold(method)
+                task = self._spawn(self._serve(call, method, passed))
+                task.add_done_callback(lambda _: self._let_go(passed))
                 return
             self._reply(call, self._answer(call))
         except Exception as error:  # noqa: BLE001 - every failure becomes one error reply
@@ -119,18 +128,36 @@ class Session:
             return ceremony.take(call.member, call.body, self._house.limits.answer)
         return Body()
 
-    async def _serve(self, call: Message, method: Method) -> None:
+    def _hold(self, method: Method) -> Passed:
+        """Return what came with the call, if its method takes any; the wire closes the rest."""
+        if not method.is_for_process:
+            return Passed()
+        if len(self._held) >= MOST_HELD:
+            raise RequestError(
+                "too many processes are asked for", reason="busy", hint="Try again in a moment."
+            )
+        passed = self._wire.take_passed()
+        self._held.add(passed)
+        return passed
+
+    def _let_go(self, passed: Passed) -> None:
+        self._held.discard(passed)
+        passed.close()
+
+    async def _serve(self, call: Message, method: Method, passed: Passed) -> None:
         try:
             guest = await self._guests.admit(call.sender)
             try:
                 self._house.admission.spend(guest.caller.uid)
-                await self._serve_guest(call, method, guest)
+                await self._serve_guest(call, method, guest, passed)
             finally:
                 self._guests.release(guest)
         except Exception as error:  # noqa: BLE001 - every failure becomes one error reply
             self._refuse(call, error)
 
-    async def _serve_guest(self, call: Message, method: Method, guest: Guest) -> None:
+    async def _serve_guest(
+        self, call: Message, method: Method, guest: Guest, passed: Passed
+    ) -> None:
         if call.interface == PROPERTIES:
             status = await self._house.service.get_status(guest.caller)
             self._reply(call, pick_properties(call, status))
@@ -143,9 +170,12 @@ class Session:
             self._reply(call, shape_reply(method, answer))
         else:
             with self._house.admission.ceremony(guest.caller.uid):
-                await self._hold(call, method, guest)
+                process = self._calls.find_process(method, call, passed)
+                await self._run_ceremony(call, method, guest, process)
 
-    async def _hold(self, call: Message, method: Method, guest: Guest) -> None:
+    async def _run_ceremony(
+        self, call: Message, method: Method, guest: Guest, process: NamedProcess | None
+    ) -> None:
         """Run a ceremony. Its caller hears the path before the first signal, or an error."""
         is_later = method.ends is Ends.LATER
 
@@ -160,7 +190,10 @@ class Session:
         if ceremony.client:
             self._bus.watch(ceremony.client)
         try:
-            answer = await self._calls.run(method, call, guest.caller, ceremony.conversation)
+            with end_with(process, ceremony.conversation):
+                answer = await self._calls.run(
+                    method, call, guest.caller, ceremony.conversation, process
+                )
             if is_later:
                 ceremony.finish(*shape_result(answer))
             else:
@@ -208,10 +241,11 @@ class Session:
             _log.error("the D-Bus door failed", exc_info=error)
         return describe_failure(error)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _drop(_unused: object) -> None:

@@ -31,11 +31,14 @@ class Stay:
         name: str,
         on_frame: Callable[[Wire, bytes], None],
         serve: Callable[[Wire], Awaitable[None]],
+        *,
+        takes_descriptors: bool = False,
     ) -> None:
         self._address = address
         self._name = name
         self._on_frame = on_frame
         self._serve = serve
+        self._takes_descriptors = takes_descriptors
         self._task: asyncio.Task[None] | None = None
         self._is_settled = asyncio.Event()
         self._longest = _RARE
@@ -71,7 +74,12 @@ class Stay:
     async def _try(self, pause: float) -> float:
         """Connect and serve; return after how long to try again."""
         try:
-            wire = await connect(self._address, self._name, self._on_frame)
+            wire = await connect(
+                self._address,
+                self._name,
+                self._on_frame,
+                takes_descriptors=self._takes_descriptors,
+            )
             self._is_settled.set()
             try:
                 await self._serve(wire)

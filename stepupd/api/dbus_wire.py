@@ -5,16 +5,20 @@ thrown away unread, and one that nobody can read ends itself, never the connecti
 from the bus daemon, which is trusted to name each sender; nothing else in them is trusted.
 Not done here: no decoding. The codec costs 3 MiB, so a daemon that nobody asks over D-Bus never
 loads it: the calls with which a connection begins are written by hand (D-Bus specification,
-"Message Protocol"). No descriptors are taken: a frame cannot carry one.
+"Message Protocol"). Descriptors come only where they are asked for; those that come with a frame
+are closed with it, unless whoever gets it takes them.
 """
 
 import asyncio
 import os
+import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
+from stepupd.api.dbus_passed import MOST_CLOSING, Passed, find_closing
+from stepupd.api.dbus_stream import Stream
 from stepupd.core.errors import InternalError
 
 BUS = "org.freedesktop.DBus"
@@ -23,8 +27,6 @@ MAX_FRAME = 128 * 1024
 
 _FIXED = 16
 _MAX_LINE = 1024
-_MAX_OUT = 1024 * 1024
-"""Kept for a bus that does not read. Beyond it we stop reading, so that no more is owed."""
 _HANDSHAKE_SECONDS = 5.0
 _CALL, _RETURN, _ERROR, _SIGNAL = range(1, 5)
 _DO_NOT_QUEUE = 4  # NameFlag, D-Bus specification, "org.freedesktop.DBus.RequestName"
@@ -39,29 +41,48 @@ class NameTakenError(InternalError):
     reason = "bus-name-taken"
 
 
-class Wire(asyncio.Protocol):
+class Wire:
     """One connection. `on_frame` gets each frame that is no signal of the beginning.
 
-    With an empty `name` it owns none.
+    With an empty `name` it owns none. Descriptors are asked for if it `takes_descriptors`.
     """
 
-    def __init__(self, name: str, on_frame: Callable[["Wire", bytes], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        on_frame: Callable[["Wire", bytes], None],
+        *,
+        takes_descriptors: bool = False,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self._name = name
         self._on_frame = on_frame
+        self._has_to_negotiate = takes_descriptors
         self._buffer = bytearray()
+        self._passed = Passed()
         self._skip = 0
+        self._is_accepted = False
         self._is_greeted = False
         self._replies = 0
         self._serial = _FIRST_SERIAL - 1
-        self._transport: asyncio.Transport | None = None
+        self._stream: Stream | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether frames can be sent."""
         return not self.closed.done() and self.ready.done()
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes to read: never past the end of a frame, whose descriptors are its own."""
+        if not self._is_greeted:  # a line says nowhere how long it is
+            return 1
+        if self._skip:
+            return self._skip
+        kept = len(self._buffer)
+        return (_FIXED if kept < _FIXED else measure_frame(self._buffer)) - kept
 
     def next_serial(self) -> int:
         """Return a serial that no earlier message of this connection had."""
@@ -70,55 +91,60 @@ class Wire(asyncio.Protocol):
 
     def send(self, frame: bytes) -> None:
         """Send a frame, or drop it when the bus is gone."""
-        if self._transport is not None and not self.closed.done():
-            self._transport.write(frame)
+        if self._stream is not None and not self.closed.done():
+            self._stream.write(frame)
+
+    def take_passed(self) -> Passed:
+        """Return what came with the frame that is handed over just now; the taker closes it."""
+        taken, self._passed = self._passed, Passed()
+        return taken
 
     def close(self) -> None:
         """Hang up."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self._stream is not None:
+            self._stream.close()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def begin(self, stream: Stream) -> None:
         """Introduce ourselves (D-Bus specification, "Authentication Protocol")."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a bus is a stream")
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_MAX_OUT)
+        self._stream = stream
         uid = str(os.geteuid()).encode().hex()
-        transport.write(b"\0AUTH EXTERNAL %b\r\n" % uid.encode())
+        stream.write(b"\0AUTH EXTERNAL %b\r\n" % uid.encode())
 
-    def pause_writing(self) -> None:
-        """Owe no more to a bus that does not read."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Go on."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Tell whoever waits."""
+    def lose(self) -> None:
+        """Tell whoever waits that the connection is gone."""
+        self._passed.close()
         if not self.ready.done():
             self.ready.set_exception(InternalError("the bus hung up"))
         self.closed.set_result(None)
 
-    def data_received(self, chunk: bytes) -> None:
+    def receive(self, chunk: bytes, passed: Passed) -> None:
         """Cut the stream into frames."""
         self._buffer += chunk
-        if not self._is_greeted and not self._greet():
-            return
+        if self._skip:
+            passed.close()
+        self._passed.add(passed.release())
+        while not self._is_greeted:
+            if not self._greet():
+                self._passed.close()
+                return
         while self._take_frame():
             pass
 
     def _greet(self) -> bool:
+        """Take one line of the greeting; return whether to go on."""
         end = self._buffer.find(b"\r\n")
         if end < 0 and len(self._buffer) <= _MAX_LINE:
             return False
-        if not self._buffer.startswith(b"OK "):
+        if end < 0 or not (self._is_accepted or self._buffer.startswith(b"OK ")):
             self._fail(InternalError("the bus does not take us"))
             return False
         del self._buffer[: end + 2]
+        self._is_accepted = True
+        if self._has_to_negotiate:
+            # Whether it agrees or not: without, no call brings a descriptor.
+            self._has_to_negotiate = False
+            self.send(b"NEGOTIATE_UNIX_FD\r\n")
+            return True
         self._is_greeted = True
         name = encode_string(self._name) + struct.pack("<I", _DO_NOT_QUEUE)
         self.send(b"BEGIN\r\n" + encode_bus_call(1, "Hello"))
@@ -137,12 +163,16 @@ class Wire(asyncio.Protocol):
         # Types that are not known yet are to be ignored ("Message Types").
         if size > MAX_FRAME or not _CALL <= self._buffer[1] <= _SIGNAL:
             self._skip = size
+            self._passed.close()
             return True
         if len(self._buffer) < size:
             return False
         frame = bytes(self._buffer[:size])
         del self._buffer[:size]
-        self._hand_over(frame)
+        try:
+            self._hand_over(frame)
+        finally:
+            self._passed.close()
         return not self.closed.done()
 
     def _hand_over(self, frame: bytes) -> None:
@@ -152,9 +182,9 @@ class Wire(asyncio.Protocol):
             # Replies come in the order of the calls: to Hello, then to RequestName.
             self._replies += 1
             if self._replies == 1 + bool(self._name) or frame[1] == _ERROR:
-                self._begin(frame)
+                self._take_name(frame)
 
-    def _begin(self, frame: bytes) -> None:
+    def _take_name(self, frame: bytes) -> None:
         if not self._name and frame[1] != _RETURN:
             self._fail(InternalError("the bus does not greet us"))
         elif self._name and (frame[1] != _RETURN or read_last_number(frame) != _PRIMARY_OWNER):
@@ -168,22 +198,44 @@ class Wire(asyncio.Protocol):
         self.close()
 
 
-async def connect(address: str, name: str, on_frame: Callable[[Wire, bytes], None]) -> Wire:
+async def connect(
+    address: str,
+    name: str,
+    on_frame: Callable[[Wire, bytes], None],
+    *,
+    takes_descriptors: bool = False,
+) -> Wire:
     """Return a connection that owns `name`, or none if that is empty.
 
     Raises OSError where no bus listens, NameTakenError, and InternalError or TimeoutError for a bus
     that does not answer as one.
     """
-    loop = asyncio.get_running_loop()
     path = find_socket(address)
     async with asyncio.timeout(_HANDSHAKE_SECONDS):
-        _, wire = await loop.create_unix_connection(lambda: Wire(name, on_frame), path)
+        sock = await _open_socket(path)
+        # A few are closed at any time; where many are stuck, more would be too.
+        takes = takes_descriptors and len(find_closing()) < MOST_CLOSING // 2
+        wire = Wire(name, on_frame, takes_descriptors=takes)
+        stream = Stream(sock, wire)
+        stream.start()
+        wire.begin(stream)
         try:
             await wire.ready
         except BaseException:
             wire.close()
             raise
     return wire
+
+
+async def _open_socket(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def find_socket(address: str) -> str:

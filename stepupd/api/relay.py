@@ -1,9 +1,10 @@
 """The relay door: one request, questions and answers, one verdict (docs/protocol.md).
 
 The law of this file: who speaks is what the kernel says. A root peer (sudo, sshd, login) is taken
-at its word for subject, service and terminal. Any other peer's session is looked up in the kernel,
-its service is only a name, its subject only a wish that the service refuses unless it is its own
-account, and what it earns serves no root peer. Anything unexpected is answered "unavailable".
+at its word for subject, service, terminal and ssh key. Any other peer's session is looked up in
+the kernel, it has no ssh key, its service is only a name, its subject only a wish that the service
+refuses unless it is its own account, and what it earns serves no root peer. Anything unexpected is
+answered "unavailable".
 """
 
 import logging
@@ -32,6 +33,7 @@ from stepupd.core.call import Result, StepUpCall
 from stepupd.core.effects import TroubleKind
 from stepupd.core.errors import RequestError, StepUpError
 from stepupd.core.model import Answer, Claim, Door, Reason, Session
+from stepupd.core.ssh_auth import UNKNOWN_KEY, read_ssh_key
 
 _SERVICE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FORBIDDEN = frozenset(
@@ -101,6 +103,7 @@ def make_call(request: RelayRequest, peer: Peer) -> StepUpCall:
             ruser=request.ruser,
             rhost=request.rhost,
         ),
+        ssh_key=_told_ssh_key(request) if peer.caller.is_privileged else "",
     )
 
 
@@ -115,6 +118,10 @@ def _told_session(request: RelayRequest) -> Session | None:
     if request.leader == 0:
         return None
     return Session(request.leader, request.leader_start, request.tty.removeprefix("/dev/"))
+
+
+def _told_ssh_key(request: RelayRequest) -> str:
+    return UNKNOWN_KEY if request.ssh_auth_is_long else read_ssh_key(request.ssh_auth)
 
 
 class RelayDialogue:

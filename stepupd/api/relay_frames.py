@@ -16,7 +16,7 @@ from stepupd.core.errors import InternalError, RequestError
 from stepupd.core.secret import Secret
 
 MAX_FRAME = 8192
-"""Bytes of kind and payload; a whole request with its largest values takes 3.6 KiB."""
+"""Bytes of kind and payload; a whole request with its largest values takes 7.6 KiB."""
 
 MAX_ANSWER = 4096
 """Bytes a person may type; the module refuses longer answers."""
@@ -26,6 +26,9 @@ MAX_VALUE = 256
 
 MAX_COMMAND = 2048
 """Bytes of the claimed command, which alone may be cut."""
+
+MAX_SSH_AUTH = 4096
+"""Bytes of what sshd says; what is longer is left out, and that is said."""
 
 _VERSION = "1"
 _ARGUMENT_SEPARATOR = "\x1f"
@@ -42,8 +45,11 @@ _KEYS = frozenset(
         "leader_start",
         "command",
         "command_cut",
+        "ssh_auth",
+        "ssh_auth_long",
     ]
 )
+_LONGER = {"command": MAX_COMMAND, "ssh_auth": MAX_SSH_AUTH}
 _PID_MAX = 2**22  # proc_sys_kernel(5): the largest pid_max
 _TICKS_MAX = 2**64 - 1
 
@@ -179,7 +185,9 @@ class RelayRequest:
     r"""What the module wrote. "" and 0 mean: not said.
 
     `leader` and `leader_start` (clock ticks since boot) are both known or both 0. `command` is a
-    claim, one string an argument, with bytes that are no UTF-8 written as `\xNN`.
+    claim, one string an argument. `ssh_auth` is sshd's SSH_AUTH_INFO_0 as it stands in the PAM
+    environment, which any module of the stack may have written. In both, bytes that are no UTF-8
+    are written as `\xNN`.
     """
 
     service: str
@@ -191,6 +199,8 @@ class RelayRequest:
     leader_start: int = 0
     command: tuple[str, ...] = ()
     command_is_cut: bool = False
+    ssh_auth: str = ""
+    ssh_auth_is_long: bool = False
 
     @classmethod
     def parse(cls, payload: bytes) -> "RelayRequest":
@@ -204,6 +214,8 @@ class RelayRequest:
             raise _bad_request("leader and leader_start come together")
         if pairs.get("command_cut", "1") != "1" or ("command_cut" in pairs) > ("command" in pairs):
             raise _bad_request("command_cut is 1 and follows a command")
+        if pairs.get("ssh_auth_long", "1") != "1" or {"ssh_auth", "ssh_auth_long"} <= pairs.keys():
+            raise _bad_request("ssh_auth_long is 1 and stands for ssh_auth")
         if not pairs["subject"].isprintable():
             raise _bad_request("subject has characters that no account name has")
         return cls(
@@ -216,6 +228,8 @@ class RelayRequest:
             leader_start=_read_number(pairs.get("leader_start"), _TICKS_MAX),
             command=_split_command(pairs.get("command")),
             command_is_cut="command_cut" in pairs,
+            ssh_auth=pairs.get("ssh_auth", ""),
+            ssh_auth_is_long="ssh_auth_long" in pairs,
         )
 
 
@@ -237,12 +251,12 @@ def _split_pairs(payload: bytes) -> dict[str, str]:
 
 
 def _decode_value(key: str, value: bytes) -> str:
-    is_command = key == "command"
-    if not 1 <= len(value) <= (MAX_COMMAND if is_command else MAX_VALUE):
+    if not 1 <= len(value) <= _LONGER.get(key, MAX_VALUE):
         raise _bad_request(f"{key} is empty or too long")
     try:
-        # Arguments are any bytes, and a file with an old name must not lock its owner out.
-        return value.decode("utf-8", "backslashreplace" if is_command else "strict")
+        # Arguments are any bytes, and a file with an old name must not lock its owner out; no more
+        # may the name that a ticket of Kerberos carries.
+        return value.decode("utf-8", "backslashreplace" if key in _LONGER else "strict")
     except UnicodeDecodeError:
         raise _bad_request(f"{key} is not UTF-8") from None
 

@@ -29,6 +29,7 @@ class CredentialView(msgspec.Struct, frozen=True):
     is_simulated: bool
     created: float
     last_used: float
+    is_suspect: bool
 
 
 class GrantView(msgspec.Struct, frozen=True):
@@ -136,6 +137,7 @@ def describe_credential(credential: Credential) -> CredentialView:
         is_simulated=credential.is_simulated,
         created=credential.created,
         last_used=credential.last_used,
+        is_suspect=credential.is_suspect,
     )
 
 

@@ -37,6 +37,9 @@ class Activity:
 
 def remember(activity: Activity, event: Event) -> Activity:
     """Return the activity with one more event, and without what is older than the window."""
-    events = tuple(old for old in activity.events if event.at - old.at < WINDOW)
-    alerts = tuple(alert for alert in activity.alerts if alert.until > event.at)
+    events, alerts = activity.events, activity.alerts
+    if events:
+        events = tuple([old for old in events if event.at - old.at < WINDOW])
+    if alerts:
+        alerts = tuple([alert for alert in alerts if alert.until > event.at])
     return Activity((*events, event)[-MAX_EVENTS:], alerts)

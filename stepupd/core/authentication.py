@@ -97,7 +97,7 @@ def conclude_assertion(
     try:
         evidence = check_reply(now, credentials, reply, is_uv=is_uv_required(requirement))
     except AuthenticatorError as error:
-        return refuse_error(error, decision)
+        return refuse_error(error, decision, credential_id=reply.credential_id)
     if evidence.level < requirement.level:
         return refuse(Reason.LEVEL_TOO_LOW, decision)
     return Outcome(

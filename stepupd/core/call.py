@@ -19,6 +19,8 @@ class StepUpCall:
     claim: Claim = Claim()
     level: Level | None = None
     max_age: float | None = None
+    ssh_key: str = ""
+    """Taken from root's processes only: see `StepUpRequest`."""
 
 
 @dataclass(frozen=True, slots=True)

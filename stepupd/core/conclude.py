@@ -48,13 +48,19 @@ _UNAVAILABLE = frozenset(
 """Reasons that say nothing about the person: the proof could not be asked for."""
 
 _ALARMING = frozenset({Reason.COUNTER_REGRESSED, Reason.BACKUP_CHANGED})
+"""Reasons that only a valid signature leads to: no forger can cast suspicion on a key."""
 
 
-def refuse(reason: Reason, decision: Decision | None = None) -> Outcome:
-    """Return the outcome of a refusal."""
+def refuse(
+    reason: Reason, decision: Decision | None = None, *, credential_id: bytes = b""
+) -> Outcome:
+    """Return the outcome of a refusal; `credential_id` is of the stored key whose answer it was."""
+    text = say_reason(reason)
     answer = Answer.UNAVAILABLE if reason in _UNAVAILABLE else Answer.DENY
-    alarm = say_reason(reason) if reason in _ALARMING else ""
-    return Outcome(Verdict(answer, reason, say_reason(reason)), decision, alarm=alarm)
+    verdict = Verdict(answer, reason, text)
+    if reason in _ALARMING:
+        return Outcome(verdict, decision, alarm=text, suspect=credential_id)
+    return Outcome(verdict, decision)
 
 
 def refuse_trouble(trouble: Trouble, decision: Decision | None = None) -> Outcome:
@@ -62,6 +68,8 @@ def refuse_trouble(trouble: Trouble, decision: Decision | None = None) -> Outcom
     return refuse(_REASON_OF[trouble.kind], decision)
 
 
-def refuse_error(error: StepUpError, decision: Decision | None = None) -> Outcome:
+def refuse_error(
+    error: StepUpError, decision: Decision | None = None, *, credential_id: bytes = b""
+) -> Outcome:
     """Return the outcome of a reply that a checker rejected."""
-    return refuse(Reason(error.reason), decision)
+    return refuse(Reason(error.reason), decision, credential_id=credential_id)

@@ -25,7 +25,9 @@ def confirm(
     if outcome.evidence is None:
         return outcome
     reason = _find_fault(outcome.evidence, credentials, codes)
-    return outcome if reason is None else refuse(reason, outcome.decision)
+    if reason is None:
+        return outcome
+    return refuse(reason, outcome.decision, credential_id=outcome.evidence.credential_id)
 
 
 def _find_fault(

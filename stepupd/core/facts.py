@@ -66,9 +66,10 @@ class Facts:
     since_resume: float | None = None
     """Since the machine woke up; None if it did not sleep since boot."""
     ssh_key: str = ""
-    """Fingerprint of the key that opened the session, as `SHA256:...`; "" if unknown."""
+    """Fingerprint of the key that opens the session, as `SHA256:...`, of several all, with spaces
+    between; "" if none or unknown."""
     ssh_client: str = ""
-    """Version text of the ssh client; it is claimed by the client."""
+    """Version text of the ssh client, which claims it. No observer knows it: sshd tells nobody."""
     advice: tuple[Advice, ...] = field(default=())
     missing: frozenset[Observer] = frozenset()
     """Observers that failed, timed out or lied."""

@@ -16,10 +16,10 @@ from stepupd.core.alerts import join_alerts
 from stepupd.core.facts import Facts
 from stepupd.core.learning import Lesson, learn, learn_crowd, may_teach
 from stepupd.core.model import Caller, Credential, Grant, Moment, Risk, StepUpRequest, Subject
+from stepupd.core.observation import Observation
 from stepupd.core.past import LEVELS, Past, PastRequest, parse_time
 from stepupd.core.policy import Policy
 from stepupd.core.profile import Profile, make_stranger
-from stepupd.core.snapshot import Snapshot
 
 CROWD = 2**32 - 1
 """The uid that no account has: the profile of all subjects together."""
@@ -48,11 +48,13 @@ class History:
     ) -> None:
         self.people: dict[int, Person] = {}
         self.crowd = Profile(CROWD)
-        self.has_crowd = True
-        """Whether anybody will ask for the profile of everybody; it costs time."""
+        self.has_rates = True
+        """Whether to keep what only the likelihood ratio asks for: everybody's profile, and how
+        often signals fire. It costs time."""
         self.zone = zone
         self.groups = groups or {}
         self._boots = 0
+        self._boot_id = ""
         self._started = 0.0
         """When the present boot began, by the wall clock."""
 
@@ -65,32 +67,34 @@ class History:
 
     def observe(
         self, past: Past, policy: Policy, grants: tuple[Grant, ...] = ()
-    ) -> Snapshot | None:
+    ) -> Observation | None:
         """Return what the daemon looked at when it answered; None if the entry is no request."""
         if past.request is None:
             return None
         now = self._find_moment(past)
         person = self.find(past.request.subject_uid)
-        return Snapshot(
+        return Observation(
             request=self._make_request(past.request, person),
-            policy=policy,
-            credentials=tuple(person.credentials.values()),
-            grants=grants,
             now=now,
-            nonce=b"",
-            rp_id="",
             facts=past.facts if past.facts is not None else self._guess_facts(now.wall),
             profile=person.profile,
             activity=person.activity,
+            credentials=tuple(person.credentials.values()),
+            grants=grants,
             crowd=self.crowd,
+            denied_models=policy.denied_models,
         )
 
-    def take_in(self, past: Past, seen: Snapshot | None = None, risk: Risk | None = None) -> None:
+    def take_in(
+        self, past: Past, seen: Observation | None = None, risk: Risk | None = None
+    ) -> None:
         """Take in an entry; of a request, with what was observed and how risky it looked."""
         if seen is not None and past.verdict is not None and past.decision is not None:
             self._teach(past, seen, risk or Risk())
         if past.kind in {"enrol", "remove", "withdrawn"} and past.credential is not None:
             self._follow_key(past)
+        elif past.suspect:
+            self._suspect_key(past)
         elif past.kind == "forget-profile" and past.subject_uid is not None:
             person = self.find(past.subject_uid)
             person.profile = make_stranger(past.subject_uid)
@@ -108,7 +112,7 @@ class History:
         joined = join_alerts(held, alert, now.boot, may_shorten=past.caller_uid == 0)
         person.activity = replace(person.activity, alerts=joined)
 
-    def _teach(self, past: Past, seen: Snapshot, risk: Risk) -> None:
+    def _teach(self, past: Past, seen: Observation, risk: Risk) -> None:
         person = self.find(seen.request.subject.uid)
         event = Event(seen.now.boot, seen.request.action, past.is_allowed)
         person.activity = remember(person.activity, event)
@@ -119,28 +123,29 @@ class History:
             request=seen.request,
             facts=seen.facts,
             now=seen.now,
-            signals=tuple(signal.name for signal in risk.signals),
+            signals=tuple(signal.name for signal in risk.signals) if self.has_rates else (),
             is_proved=past.is_proved,
             credential_id=b"" if evidence is None else decode_id(evidence.credential),
         )
         before = person.profile
         person.profile = learn(before, lesson)
-        if self.has_crowd:
+        if self.has_rates:
             self.crowd = learn_crowd(self.crowd, before, person.profile, seen.now.wall)
 
     def read_clock(self, wall: float) -> Moment:
         """Return the moment at which the wall clock shows this, in the boot of the last request."""
-        return Moment(wall, wall - self._started, str(self._boots))
+        return Moment(wall, wall - self._started, self._boot_id)
 
     def _find_moment(self, past: Past) -> Moment:
         wall = past.wall
         boot = wall if past.request is None or past.request.boot is None else past.request.boot
         if not self._boots or abs(wall - boot - self._started) > _SAME_BOOT:
             self._boots += 1
+            self._boot_id = str(self._boots)
             self._started = wall - boot
             for person in self.people.values():
                 person.activity = Activity()
-        return Moment(wall, boot, str(self._boots))
+        return Moment(wall, boot, self._boot_id)
 
     def _guess_facts(self, wall: float) -> Facts:
         moment = datetime.fromtimestamp(wall, self.zone)
@@ -186,7 +191,16 @@ class History:
                 is_attested=credential.is_attested,
                 is_simulated=credential.is_simulated,
                 created=parse_time(past.time),
+                is_suspect=credential.is_suspect,
             )
+
+    def _suspect_key(self, past: Past) -> None:
+        """Mark the key that an entry casts suspicion on; an entry that takes it back clears it."""
+        for person in self.people.values():
+            found = person.credentials.get(past.suspect)
+            if found is not None:
+                is_suspect = past.kind != "withdrawn"
+                person.credentials[past.suspect] = replace(found, is_suspect=is_suspect)
 
 
 def decode_id(text: str) -> bytes:

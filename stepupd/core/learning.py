@@ -76,9 +76,12 @@ def learn(profile: Profile, lesson: Lesson) -> Profile:
         unit = 1.0 if lesson.is_proved or feature in _COUNTED else UNPROVED
         values = changed.get(feature) or profile.seen.get(feature, NOTHING)
         old = values.get(value)
-        if old is not None and 0 <= wall - old.at < LEARNING_PAUSE and old.weight >= unit:
-            continue
-        changed[feature] = _learn_value(values, feature, value, wall, unit)
+        passed = -1.0 if old is None else wall - old.at
+        if old is not None and passed >= LEARNING_PAUSE:  # The usual case: seen again.
+            weight = fade(old.weight, passed) + unit
+            changed[feature] = {**values, value: Sighting(weight, wall, old.since)}
+        elif old is None or passed < 0 or old.weight < unit:
+            changed[feature] = _learn_value(values, feature, value, wall, unit)
     hour = _count_hour(profile, wall)
     return Profile(
         uid=profile.uid,
@@ -125,10 +128,17 @@ def learn_crowd(crowd: Profile, before: Profile, after: Profile, wall: float) ->
 def list_values(lesson: Lesson) -> list[tuple[Feature, str]]:
     """Return what a lesson shows, feature by feature; what is not known is left out."""
     request, facts = lesson.request, lesson.facts
-    shown = [(feature, find(request, facts)) for feature, find in VALUES.items()]
-    shown.append((Feature.CREDENTIAL, lesson.credential_id.hex()))
-    shown.extend((Feature.SIGNAL, name) for name in lesson.signals if not _was_blind(name, facts))
-    return [pair for pair in shown if pair[1]]
+    shown = []
+    for feature, find in VALUES.items():
+        value = find(request, facts)
+        if value:
+            shown.append((feature, value))
+    if lesson.credential_id:
+        shown.append((Feature.CREDENTIAL, lesson.credential_id.hex()))
+    if lesson.signals:
+        told = (name for name in lesson.signals if not _was_blind(name, facts))
+        shown.extend((Feature.SIGNAL, name) for name in told)
+    return shown
 
 
 def _was_blind(name: str, facts: Facts) -> bool:
@@ -142,17 +152,14 @@ def _was_blind(name: str, facts: Facts) -> bool:
 def _learn_value(
     values: Mapping[str, Sighting], feature: Feature, value: str, wall: float, unit: float
 ) -> Mapping[str, Sighting]:
-    """Return the values with one seen; the very same mapping if there is nothing to learn."""
+    """Return the values with one that is new, or that this hour, or the clock, makes special."""
     old = values.get(value)
     if old is None:
         return values if _is_flooded(values, wall) else _gain(values, feature, value, wall, unit)
     if wall < old.at:  # The clock was set back: from here on, and without a gain.
         return {**values, value: Sighting(old.weight, wall, min(old.since, wall))}
-    if wall - old.at >= LEARNING_PAUSE:
-        return _gain(values, feature, value, wall, unit)
-    if old.weight < unit:  # Seen in this hour, and now proved: it counts as if proved at once.
-        return {**values, value: replace(old, weight=unit)}
-    return values
+    # Seen in this hour, and now proved: it counts as if proved at once.
+    return {**values, value: replace(old, weight=unit)}
 
 
 def _is_flooded(values: Mapping[str, Sighting], wall: float) -> bool:

@@ -128,6 +128,8 @@ class StepUpRequest:
     claim: Claim = Claim()
     level: Level | None = None
     max_age: float | None = None
+    ssh_key: str = ""
+    """What root's sshd says of the ssh key, as `read_ssh_key` returns it; "" from anybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,8 @@ class Credential:
     is_simulated: bool = False
     created: float = 0
     last_used: float = 0
+    is_suspect: bool = False
+    """Whether it once answered as a copy would, by its counter or its eligibility for backup."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,5 @@ class Observation:
     grants: tuple[Grant, ...] = ()
     crowd: Profile | None = None
     """What is usual for everybody on this machine together, for the likelihood ratio."""
-    suspects: frozenset[bytes] = frozenset()
-    """Ids of credentials whose signature counter went backwards once."""
     denied_models: frozenset[bytes] = frozenset()
     """AAGUIDs of models of authenticators that the administrator distrusts."""

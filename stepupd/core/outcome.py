@@ -12,7 +12,7 @@ class Outcome:
     """The one result of a ceremony; the broker commits it, audit entry first.
 
     `grant` is a new one to remember, `credential` one to store (registration), `alarm` something
-    the administrator must see.
+    the administrator must see, `suspect` the id of a stored credential that may have been copied.
     """
 
     verdict: Verdict
@@ -21,3 +21,4 @@ class Outcome:
     grant: Grant | None = None
     credential: Credential | None = None
     alarm: str = ""
+    suspect: bytes = b""

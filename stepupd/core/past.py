@@ -8,6 +8,7 @@ What entries of older versions lack has the value of a machine that observed not
 """
 
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -80,6 +81,7 @@ class PastCredential(msgspec.Struct, frozen=True):
     aaguid: str = ""
     is_attested: bool = False
     is_simulated: bool = False
+    is_suspect: bool = False
 
 
 class PastEvidence(msgspec.Struct, frozen=True):
@@ -104,6 +106,7 @@ class Past(msgspec.Struct, frozen=True):
     evidence: PastEvidence | None = None
     grant: PastGrant | str | None = None
     credential: PastCredential | None = None
+    suspect: str = ""
     policy: str = ""
     subject_uid: int | None = None
     entry: int | None = None
@@ -150,6 +153,7 @@ def parse_past(line: bytes) -> Past | None:
     return past
 
 
+@lru_cache(maxsize=1)
 def parse_time(text: str) -> float:
     """Return seconds since the epoch of an entry's time. Raises ValueError."""
     return datetime.fromisoformat(text).timestamp()

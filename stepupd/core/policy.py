@@ -113,6 +113,8 @@ class Policy:
     digest: str = ""
     mode: Mode = Mode.ENFORCE
     score: Score = Score.WEIGHTS
+    denied_models: frozenset[bytes] = frozenset()
+    """AAGUIDs of models of authenticators that are distrusted: what `denied_model` looks for."""
     names: frozenset[str] = field(init=False, default=frozenset(), compare=False)
     """The variables that its conditions use."""
     observers: frozenset[Observer] = field(init=False, default=frozenset(), compare=False)

@@ -8,14 +8,15 @@ as an agent that asks or a locked screen, and the signals and the score that it 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from stepupd.core.activity import Activity
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
 from stepupd.core.facts import Facts
-from stepupd.core.judge import foresee, judge
 from stepupd.core.learning import Lesson, learn
 from stepupd.core.model import Credential, Moment, Risk, Signal, StepUpRequest
+from stepupd.core.observation import Observation
 from stepupd.core.policy import Policy, decide
 from stepupd.core.profile import Profile
-from stepupd.core.snapshot import Snapshot
+from stepupd.core.quick_judge import QuickJudge
 from stepupd.core.variables import list_variables
 
 LESSONS = 60
@@ -61,14 +62,15 @@ class Result:
 def run_case(policy: Policy, case: Case) -> Result:
     """Return what the policy says to a test's request, as though it were in force."""
     seen = make_usual(policy, case.request, case.now, case.facts)
-    if case.risk is None and not case.signals:
-        return Result(case, foresee(seen) or judge(seen))
-    risk = _force(case, policy.weights, (foresee(seen) or judge(seen)).risk)
-    variables = list_variables(seen.observation, risk)
-    return Result(case, decide(policy, seen.request, risk, (), seen.now, variables=variables))
+    decision = QuickJudge(policy).judge(seen)
+    if case.risk is not None or case.signals:
+        risk = _force(case, policy.weights, decision.risk)
+        variables = list_variables(seen, risk)
+        decision = decide(policy, seen.request, risk, (), seen.now, variables=variables)
+    return Result(case, decision)
 
 
-def make_usual(policy: Policy, request: StepUpRequest, now: Moment, facts: Facts) -> Snapshot:
+def make_usual(policy: Policy, request: StepUpRequest, now: Moment, facts: Facts) -> Observation:
     """Return a request among its circumstances, for a subject for whom all of it is usual."""
     profile = Profile(request.subject.uid)
     if policy.is_weighing:
@@ -86,16 +88,14 @@ def make_usual(policy: Policy, request: StepUpRequest, now: Moment, facts: Facts
         sign_count=0,
         created=now.wall - _YEAR,
     )
-    return Snapshot(
+    return Observation(
         request=request,
-        policy=policy,
-        credentials=(key,),
-        grants=(),
         now=now,
-        nonce=b"",
-        rp_id="",
         facts=facts,
         profile=profile,
+        activity=Activity(),
+        credentials=(key,),
+        denied_models=policy.denied_models,
     )
 
 

@@ -58,6 +58,8 @@ def describe_step_up(
         record["credential"] = describe_credential(outcome.credential)
     if outcome.alarm:
         record["alarm"] = outcome.alarm
+    if outcome.suspect:
+        record["suspect"] = encode_bytes(outcome.suspect)
     return record
 
 
@@ -66,6 +68,8 @@ def describe_withdrawal(entry: int, outcome: Outcome) -> Record:
     record: Record = {"kind": "withdrawn", "entry": entry}
     if outcome.credential is not None:
         record["credential"] = {"id": encode_bytes(outcome.credential.id)}
+    if outcome.suspect:
+        record["suspect"] = encode_bytes(outcome.suspect)
     return record
 
 
@@ -102,6 +106,7 @@ def describe_credential(credential: Credential) -> Record:
         "aaguid": credential.aaguid.hex(),
         "is_attested": credential.is_attested,
         "is_simulated": credential.is_simulated,
+        "is_suspect": credential.is_suspect,
     }
 
 

@@ -8,18 +8,19 @@ that no replay ever says that a policy would have let in somebody who never prov
 Not done here: reading the log, adding up (`tally`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from stepupd.core.alerts import CONSEQUENCES
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
 from stepupd.core.grants import is_alive
 from stepupd.core.history import History, decode_id
-from stepupd.core.judge import foresee, judge
 from stepupd.core.management import FALLBACK_RULE
 from stepupd.core.model import Grant, Level, Method, Requirement, Scope
+from stepupd.core.observation import Observation
 from stepupd.core.past import LEVELS, Past, PastGrant
 from stepupd.core.policy import Policy
-from stepupd.core.snapshot import Snapshot
+from stepupd.core.quick_judge import QuickJudge
 
 PASSED, DENIED = 0, 9
 """How a request was met, where it was not a level that was asked for."""
@@ -32,8 +33,7 @@ _NEWEST = 256
 """Entries that may still be withdrawn: far more ceremonies than run at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """How a policy met a request: PASSED, a level that was asked for, or DENIED."""
 
     met: int
@@ -44,11 +44,10 @@ class Answer:
     @property
     def is_prompt(self) -> bool:
         """Whether somebody was asked for proof."""
-        return self.met not in {PASSED, DENIED}
+        return PASSED < self.met < DENIED
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One request, before and after. `person` is the milliseconds of a proof, if there was one."""
 
     seq: int
@@ -73,6 +72,7 @@ class Replay:
     def __init__(self, policy: Policy, history: History) -> None:
         # As in `service`, so that managing keys needs no rule of its own.
         self._policy = replace(policy, rules=(*policy.rules, FALLBACK_RULE))
+        self._judge = QuickJudge(self._policy).judge
         self.history = history
         self._grants: dict[int, tuple[Grant, ...]] = {}
         self._earned: dict[int, str] = {}
@@ -87,7 +87,7 @@ class Replay:
             self.history.take_in(past, seen)
             self._follow(past)
             return None
-        decision = foresee(seen) or judge(seen)
+        decision = self._judge(seen)
         self._remember(past, seen, decision)
         self.history.take_in(past, seen, decision.risk)
         return Row(
@@ -106,9 +106,9 @@ class Replay:
         """Return the grants that the subject would hold by now; some may have run out."""
         return self._grants.get(uid, ())
 
-    def _remember(self, past: Past, seen: Snapshot, decision: Decision) -> None:
+    def _remember(self, past: Past, seen: Observation, decision: Decision) -> None:
         uid = seen.request.subject.uid
-        alive = tuple(grant for grant in seen.grants if is_alive(grant, seen.now))
+        alive = tuple([grant for grant in seen.grants if is_alive(grant, seen.now)])
         if isinstance(decision, StepUp) and past.is_allowed:
             earned = earn_grant(past, seen, decision.requirement)
             if earned is not None:
@@ -146,7 +146,7 @@ def _revokes(event: str) -> bool:
     return any(name.value == event and one.revokes for name, one in CONSEQUENCES.items())
 
 
-def earn_grant(past: Past, seen: Snapshot, requirement: Requirement) -> Grant | None:
+def earn_grant(past: Past, seen: Observation, requirement: Requirement) -> Grant | None:
     """Return the grant that the person's answer would have earned, as `make_grant` does."""
     request, now = seen.request, seen.now
     evidence = past.evidence
@@ -178,7 +178,7 @@ def earn_grant(past: Past, seen: Snapshot, requirement: Requirement) -> Grant | 
 def make_answer(decision: Decision) -> Answer:
     """Return how a decision meets a request."""
     risk = decision.risk
-    signals = tuple(signal.name for signal in risk.signals)
+    signals = tuple([signal.name for signal in risk.signals])
     match decision:
         case Deny():
             met = DENIED

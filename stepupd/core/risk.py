@@ -18,6 +18,9 @@ from stepupd.core.variables import list_observers
 MIN_STRENGTH = 0.05
 """What is fainter is not found: it would be told, and learned from, for nothing."""
 
+Kinds = tuple[tuple[SignalKind, int], ...]
+"""Signals that are looked at, with their weights."""
+
 
 def assess_observation(
     observation: Observation,
@@ -28,16 +31,24 @@ def assess_observation(
 
     The weights choose the signals in both methods: one that weighs nothing is not looked at.
     """
+    return assess_kinds(observation, list_kinds(weights), method)
+
+
+def list_kinds(weights: Mapping[str, int]) -> Kinds:
+    """Return the signals that weigh something."""
+    return tuple((SIGNALS[name], weight) for name, weight in weights.items() if weight > 0)
+
+
+def assess_kinds(observation: Observation, kinds: Kinds, method: Score) -> Risk:
+    """Return what `assess_observation` does, for weights that were looked through before."""
     signals = []
-    for name, weight in weights.items():
-        if weight <= 0:
-            continue
-        kind = SIGNALS[name]
-        finding = look(kind, observation)
+    is_blind = bool(observation.facts.missing)
+    for kind, weight in kinds:
+        finding = look(kind, observation) if is_blind else kind.look(observation)
         if finding is not None and finding.strength >= MIN_STRENGTH:
             points = score_finding(method, kind, finding, weight, observation)
-            signals.append(Signal(name, points, finding.reason))
-    return Risk(sum(signal.weight for signal in signals), tuple(signals))
+            signals.append(Signal(kind.name, points, finding.reason))
+    return Risk(sum([signal.weight for signal in signals]), tuple(signals))
 
 
 def look(kind: SignalKind, observation: Observation) -> Finding | None:

@@ -46,6 +46,7 @@ class Snapshot:
             credentials=self.credentials,
             grants=self.grants,
             crowd=self.crowd,
+            denied_models=self.policy.denied_models,
         )
 
     @property

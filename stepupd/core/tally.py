@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from statistics import median
 
-from stepupd.core.replay import DENIED, Row
+from stepupd.core.replay import DENIED, PASSED, Row
 
 EXAMPLES = 20
 """Risky entries of each kind that are named."""
@@ -62,16 +62,11 @@ class Tally:
     first: str = ""
     last: str = ""
     people: dict[int, Person] = field(default_factory=dict)
-    rules: dict[str, list[RuleCount]] = field(default_factory=dict)
-    """Before and after, by rule."""
-    changes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Requests by how they were met then and are met now."""
+    met: Counter[tuple[str, int, str, int, bool]] = field(default_factory=Counter)
+    """Requests by rule and answer then, by rule and answer now, and whether they were allowed."""
     risky: int = 0
     caught: int = 0
     missed: int = 0
-    denials_added: int = 0
-    """Requests that were allowed then, and are denied now."""
-    denials_removed: int = 0
     better: list[Row] = field(default_factory=list)
     worse: list[Row] = field(default_factory=list)
     policies: Counter[str] = field(default_factory=Counter)
@@ -84,13 +79,10 @@ class Tally:
         self.requests += 1
         self.first = min(self.first or row.time, row.time)
         self.last = max(self.last, row.time)
+        before, after = row.before, row.after
+        self.met[before.rule, before.met, after.rule, after.met, row.was_allowed] += 1
         self._add_to_person(row)
-        self._add_to_rules(row)
-        before, after = row.before.met, row.after.met
-        self.changes[before, after] += 1
-        self.denials_added += row.was_allowed and after == DENIED
-        self.denials_removed += before == DENIED != after
-        if self.lowest is not None and max(row.before.score, row.after.score) >= self.lowest:
+        if self.lowest is not None and max(before.score, after.score) >= self.lowest:
             self._add_risky(row)
 
     def merge(self, other: "Tally") -> None:
@@ -99,27 +91,40 @@ class Tally:
         self.first = min(filter(None, (self.first, other.first)), default="")
         self.last = max(self.last, other.last)
         self.people |= other.people
-        for name, counts in other.rules.items():
-            mine = self.rules.setdefault(name, [RuleCount(), RuleCount()])
-            for one, more in zip(mine, counts, strict=True):
-                one.requests += more.requests
-                one.prompts += more.prompts
-                one.denials += more.denials
-        self.changes += other.changes
+        self.met += other.met
         self.policies += other.policies
         self.bare += other.bare
         self.risky += other.risky
         self.caught += other.caught
         self.missed += other.missed
-        self.denials_added += other.denials_added
-        self.denials_removed += other.denials_removed
         self.better = sorted((*self.better, *other.better), key=_by_seq)[:EXAMPLES]
         self.worse = sorted((*self.worse, *other.worse), key=_by_seq)[:EXAMPLES]
 
     @property
     def differences(self) -> int:
         """Requests that the candidate meets in another way."""
-        return sum(count for (one, other), count in self.changes.items() if one != other)
+        return sum(n for (_, before, _, after, _), n in self.met.items() if before != after)
+
+    @property
+    def denials_added(self) -> int:
+        """Requests that were allowed then, and are denied now."""
+        return sum(n for (*_, now, allowed), n in self.met.items() if allowed and now == DENIED)
+
+    @property
+    def denials_removed(self) -> int:
+        """Requests that policy denied then, and does not now."""
+        return sum(n for (_, then, _, now, _), n in self.met.items() if then == DENIED != now)
+
+    def count_rules(self) -> dict[str, tuple[RuleCount, RuleCount]]:
+        """Return what each rule did, before and after; "" is no rule."""
+        rules: dict[str, tuple[RuleCount, RuleCount]] = {}
+        for (one, then, other, now, _), count in self.met.items():
+            for at, (name, met) in enumerate(((one, then), (other, now))):
+                counts = rules.setdefault(name, (RuleCount(), RuleCount()))[at]
+                counts.requests += count
+                counts.prompts += count * (PASSED < met < DENIED)
+                counts.denials += count * (met == DENIED)
+        return rules
 
     def count_seconds(self) -> tuple[float, float]:
         """Return the seconds that people spent on proofs, and would have spent.
@@ -155,26 +160,24 @@ class Tally:
         if person is None:
             person = self.people[row.uid] = Person(row.subject)
         person.requests += 1
-        counts = person.days.setdefault(row.day, [0, 0])
-        counts[0] += row.before.is_prompt
-        counts[1] += row.after.is_prompt
-        person.denials[0] += row.before.met == DENIED
-        person.denials[1] += row.after.met == DENIED
+        counts = person.days.get(row.day)
+        if counts is None:
+            counts = person.days[row.day] = [0, 0]
         if row.person is not None:
             person.answers.append(row.person)
-        if row.after.is_prompt and row.person is not None:
-            person.kept_ms += row.person
-        elif row.after.is_prompt and row.was_allowed:
-            person.new_prompts += 1
-
-    def _add_to_rules(self, row: Row) -> None:
-        for at, answer in enumerate((row.before, row.after)):
-            counts = self.rules.get(answer.rule)
-            if counts is None:
-                counts = self.rules[answer.rule] = [RuleCount(), RuleCount()]
-            counts[at].requests += 1
-            counts[at].prompts += answer.is_prompt
-            counts[at].denials += answer.met == DENIED
+        before, after = row.before.met, row.after.met
+        if before == DENIED:
+            person.denials[0] += 1
+        elif before != PASSED:
+            counts[0] += 1
+        if after == DENIED:
+            person.denials[1] += 1
+        elif after != PASSED:
+            counts[1] += 1
+            if row.person is not None:
+                person.kept_ms += row.person
+            elif row.was_allowed:
+                person.new_prompts += 1
 
     def _add_risky(self, row: Row) -> None:
         self.risky += 1

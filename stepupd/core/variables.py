@@ -87,7 +87,7 @@ VARIABLES: Mapping[str, Description] = {
     ),
     "ssh_key": Description(
         Kind.STRING,
-        'fingerprint of the ssh key that opened the session, SHA256:...; "" if unknown',
+        'fingerprint of the ssh key that sshd has accepted, SHA256:...; "" but for pam:sshd',
         observer=Observer.SOURCE,
     ),
     "country": Description(
@@ -156,7 +156,7 @@ VARIABLES: Mapping[str, Description] = {
     "rhost": Description(Kind.STRING, "the remote host that PAM names", is_claimed=True),
     "ssh_client": Description(
         Kind.STRING,
-        'version text of the ssh client; "" if unknown',
+        'version text of the ssh client; always "" but in tests',
         is_claimed=True,
         observer=Observer.SOURCE,
     ),

@@ -5,8 +5,8 @@ patiences below add up to. An observer that raises, hangs or says what cannot be
 and what it should have told is left empty; but for the source, which is then `UNKNOWN_SOURCE`, so
 that it never reads as "this machine". Not done here: nothing is weighed.
 
-Not observed: the key and the version of an ssh client. sshd tells them to the person's own process
-(SSH_USER_AUTH) and to the PAM modules of its own stack, and neither reaches us.
+Known only while sshd's own PAM stack asks: the key of an ssh client. What is asked for later in
+that session, such as sudo, has none. Not observed: the client's version, which sshd tells nobody.
 """
 
 import math
@@ -20,6 +20,7 @@ from stepupd.core.advice import LONGEST_DEADLINE, MAX_REASON, make_question
 from stepupd.core.errors import InternalError
 from stepupd.core.facts import Advice, Facts, Observer
 from stepupd.core.model import Moment, StepUpRequest
+from stepupd.core.ssh_auth import UNKNOWN_KEY
 from stepupd.host.advisers import Adviser
 from stepupd.host.geo import Spot
 from stepupd.host.logins import Belonging
@@ -84,11 +85,13 @@ class Circumstances:
         return self._ask_advisers(request, facts) if Observer.ADVICE in wanted else facts
 
     def _see_source(self, request: StepUpRequest) -> Seen:
-        told = find_told_source(request)
-        if told:
-            return {"source": told}
-        programs = read_programs(request.caller.pid, self.proc)
-        return {"source": find_source(request, self.sessions.find(request.caller.pid), programs)}
+        if request.ssh_key == UNKNOWN_KEY:
+            raise InternalError("sshd tells a key that cannot be read")
+        source = find_told_source(request)
+        if not source:
+            programs = read_programs(request.caller.pid, self.proc)
+            source = find_source(request, self.sessions.find(request.caller.pid), programs)
+        return {"source": source, "ssh_key": request.ssh_key}
 
     def _see_seat(self, pid: int) -> Seen:
         belonging = self.sessions.find(pid)

@@ -118,6 +118,16 @@ class CredentialStore:
             new = replace(old, sign_count=sign_count, backed_up=backed_up, last_used=last_used)
             self._swap(old, new)
 
+    def mark_suspect(self, credential_id: bytes) -> None:
+        """Note that a key may have been copied, until it is removed. Raises InternalError.
+
+        A key that was removed meanwhile needs no mark.
+        """
+        with self._changing():
+            old = self._by_id.get(credential_id)
+            if old is not None and not old.is_suspect:
+                self._swap(old, replace(old, is_suspect=True))
+
     def fix_rp_id(self, rp_id: str) -> None:
         """Store the relying party's name, once. Raises InternalError where there is one."""
         with self._changing():

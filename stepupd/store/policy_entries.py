@@ -45,6 +45,7 @@ class RiskEntry(Entry, frozen=True):
     ladder: tuple[RungEntry, ...] = ()
     score: str | None = None
     weights: dict[str, Any] | None = None
+    denied_models: tuple[str, ...] = ()
 
 
 class PolicyTable(Entry, frozen=True):

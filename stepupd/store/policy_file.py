@@ -66,6 +66,7 @@ def make_policy(documents: tuple[Document, ...]) -> Policy:
         digest_documents(documents),
         mode=Mode.ENFORCE if table is None else _read_mode(*table),
         score=weighing.score,
+        denied_models=weighing.denied_models,
     )
 
 

@@ -1,9 +1,10 @@
-"""`[risk]`: what signals weigh, and what a score asks for.
+"""`[risk]`: what signals weigh, what a score asks for, and which models of keys are distrusted.
 
 The law of this file: more risk never asks for less. Scores climb, and so do the levels; a weight is
 never negative, and belongs to a signal that exists.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ MAX_SCORE = 1000
 DEFAULT_SCORE = Score.WEIGHTS
 
 _AT = ("risk", "ladder")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+"""RFC 9562 section 4: the text form, and no other that Python would take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Weighing:
     ladder: tuple[Rung, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict)
     score: Score = Score.WEIGHTS
+    denied_models: frozenset[bytes] = frozenset()
 
 
 def read_risk(document: Document, written: RiskEntry) -> Weighing:
@@ -37,6 +41,7 @@ def read_risk(document: Document, written: RiskEntry) -> Weighing:
         _read_ladder(document, written.ladder),
         DEFAULT_WEIGHTS if written.weights is None else _read_weights(document, written.weights),
         _read_score(document, written.score),
+        _read_models(document, written.denied_models),
     )
 
 
@@ -88,3 +93,14 @@ def _read_weights(document: Document, written: dict[str, object]) -> dict[str, i
             raise document.fault(at, f"a weight is a whole number from 0 to {MAX_SCORE}")
         weights[name] = weight
     return weights
+
+
+def _read_models(document: Document, written: tuple[str, ...]) -> frozenset[bytes]:
+    for index, model in enumerate(written):
+        if _UUID.fullmatch(model) is None:
+            raise document.fault(
+                ("risk", "denied_models", index),
+                f"{model!r} is no AAGUID",
+                'write the whole of it, such as "2fc0579f-8113-47ea-b116-bb5a8db9202a"',
+            )
+    return frozenset(bytes.fromhex(model.replace("-", "")) for model in written)

@@ -30,7 +30,9 @@ def run_faults(host, script):
     with FakeDaemon(script) as daemon:
         host.write_stacks(daemon.path)
         process = host.start_harness(
-            mode="faults", extra={"LD_PRELOAD": str(host.build / "test" / "shim.so")}
+            mode="faults",
+            putenv="SSH_AUTH_INFO_0=publickey ssh-ed25519 AAAA\n",
+            extra={"LD_PRELOAD": str(host.build / "test" / "shim.so")},
         )
         output, errors = process.communicate(timeout=110)
     assert (process.returncode, errors) == (0, "")
@@ -60,9 +62,12 @@ def test_attack_001_a_check_that_failed_is_not_a_check_passed(host):
     assert [row for row in rows if not row[3] and row[4] != SUCCESS] == []
 
 
-def test_attack_001_ignore_is_nowhere_in_the_source():
-    """Nobody can return by accident what is not written."""
-    assert "PAM_IGNORE" not in read_code()
+def test_attack_001_ignore_is_no_answer_to_a_request():
+    """Nobody can return by accident what is not written: it is only where credentials are set."""
+    before, setcred = read_code().split("int pam_sm_setcred(")
+
+    assert "PAM_IGNORE" not in before
+    assert setcred.count("PAM_IGNORE") == 1
 
 
 def test_attack_002_no_enrolment_is_no_success(host):

@@ -172,7 +172,7 @@ def test_attack_014_setcred_before_and_after_a_denial_fails(host):
 
     codes = [code for _, code in result.steps]
     assert codes[1] == AUTH_ERR
-    assert SUCCESS not in codes
+    assert SUCCESS not in codes  # libpam makes a failure of a stack that says nothing
     assert codes[2] == CRED_UNAVAIL
 
 

@@ -13,12 +13,13 @@ NOW = Moment(wall=1_700_000_000.0, boot=5000.0, boot_id="b")
 AT_THE_DESK = Belonging(session=Login("2", has_seat=True, is_active=True))
 
 
-def make_request(pid=None, *, uid=1000, door=Door.SOCKET, rhost=""):
+def make_request(pid=None, *, uid=1000, door=Door.SOCKET, rhost="", ssh_key=""):
     return StepUpRequest(
         Subject(1000, "ada"),
         Caller(uid, os.getpid() if pid is None else pid, door),
         "cli:x",
         claim=Claim(rhost=rhost),
+        ssh_key=ssh_key,
     )
 
 

@@ -39,6 +39,7 @@ KEY = {
     "is_simulated": False,
     "created": 1700000000.0,
     "last_used": 0,
+    "is_suspect": False,
 }
 GRANT = {
     "id": "3f9a0c11d2e4",

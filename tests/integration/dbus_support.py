@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from stepupd.api.dbus_outside import Outside
 from stepupd.api.house import House
 from stepupd.core.errors import RequestError
 from stepupd.core.management import Permission, Verb, permit
+from stepupd.host.named_process import identify_process
 
 FOLDER = Path(__file__).parents[2] / "dbus"
 POLKIT = "org.freedesktop.PolicyKit1"
@@ -157,6 +158,7 @@ async def open_door(limits=DEFAULT_LIMITS, *, own_uid: int = 0) -> AsyncIterator
             name_account,
             read_log,
             lambda: reloads.append(None),
+            identify_process,
             own_uid=own_uid,
             has_polkit=True,
         )
@@ -210,6 +212,7 @@ class Caller:
         path: str = ROOT_PATH,
         interface: str = MANAGER,
         flags: MessageFlag = MessageFlag.NONE,
+        passed: Sequence[int] = (),
     ) -> Message:
         return await self.send(
             Message(
@@ -220,6 +223,7 @@ class Caller:
                 signature=signature,
                 body=list(body),
                 flags=flags,
+                unix_fds=list(passed),
             )
         )
 
@@ -248,7 +252,7 @@ NAME_OF_BUS = "org.freedesktop.DBus"
 
 @asynccontextmanager
 async def caller(bus: PrivateBus) -> AsyncIterator[Caller]:
-    connection = await MessageBus(bus.address).connect()
+    connection = await MessageBus(bus.address, negotiate_unix_fd=True).connect()
     try:
         yield Caller(connection)
     finally:
@@ -273,13 +277,13 @@ from dbus_fast import Message, MessageFlag, Variant
 from dbus_fast.aio import MessageBus
 uid, address = int(sys.argv[1]), sys.argv[2]
 os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
-async def call(bus, path, interface, member, signature, body, flags=0):
+async def call(bus, path, interface, member, signature, body, flags=0, passed=()):
     reply = await asyncio.wait_for(bus.call(Message(destination='org.stepupd1', path=path,
         interface=interface, member=member, signature=signature, body=body,
-        flags=MessageFlag(flags))), 60)
+        flags=MessageFlag(flags), unix_fds=list(passed))), 60)
     return [reply.error_name or '', [repr(item) for item in reply.body]]
 async def main():
-    bus = await MessageBus(address).connect()
+    bus = await MessageBus(address, negotiate_unix_fd=True).connect()
     manager = ('/org/stepupd1', 'org.stepupd1.Manager')
 {code}
 asyncio.run(main())

@@ -22,6 +22,7 @@ from stepupd.core.asker import Asker, find_asker
 from stepupd.core.errors import InternalError
 from stepupd.core.facts import Advice, Facts, Observer
 from stepupd.core.model import Door
+from stepupd.core.ssh_auth import UNKNOWN_KEY
 from stepupd.host.geo import GeoDatabase
 from stepupd.host.logins import Belonging, Login
 from stepupd.host.programs import MAX_DEPTH, read_programs
@@ -246,6 +247,25 @@ def test_what_root_says_of_a_login_needs_no_logind():
     assert observe(Observer.SOURCE, request=login, sessions=Absent()).source == "203.0.113.9"
     local = observe(Observer.SOURCE, sessions=Absent())
     assert (local.source, local.missing) == (UNKNOWN_SOURCE, {Observer.SOURCE})
+
+
+def test_the_ssh_key_is_what_the_request_carries():
+    login = make_request(uid=0, door=Door.RELAY, rhost="203.0.113.9", ssh_key="SHA256:abc")
+
+    seen = observe(Observer.SOURCE, request=login)
+
+    assert (seen.source, seen.ssh_key) == ("203.0.113.9", "SHA256:abc")
+    assert observe(Observer.SEAT, request=login).ssh_key == ""
+    assert observe(Observer.SOURCE).ssh_key == ""
+
+
+def test_a_key_that_cannot_be_read_is_a_source_that_was_not_seen():
+    """It never looks like a login without a key: the signals of the source count in full."""
+    login = make_request(uid=0, door=Door.RELAY, rhost="203.0.113.9", ssh_key=UNKNOWN_KEY)
+
+    seen = observe(Observer.SOURCE, request=login)
+
+    assert (seen.missing, seen.source, seen.ssh_key) == ({Observer.SOURCE}, UNKNOWN_SOURCE, "")
 
 
 class Says:

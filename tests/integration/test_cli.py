@@ -235,6 +235,21 @@ def test_keys_are_listed_in_80_columns(invoke):
     assert max(map(len, lines)) <= 80
 
 
+def test_a_key_that_may_have_been_copied_is_marked(invoke):
+    """With what to do about it; in JSON the field says so."""
+    keys = {"credentials": [KEY, SECOND | {"is_suspect": True}]}
+    with listening(ListCredentials=keys) as daemon:
+        _, out, _ = invoke(daemon, "keys", "list")
+        _, document, _ = invoke(daemon, "keys", "list", "--json")
+
+    lines = out.splitlines()
+    assert [line.split("  ")[0] for line in lines[1:3]] == ["blue", "! spare"]
+    assert "copy" in lines[4]
+    assert "stepup keys remove" in lines[-1]
+    assert max(map(len, lines)) <= 80
+    assert [key["is_suspect"] for key in json.loads(document)["credentials"]] == [False, True]
+
+
 def test_grants_are_listed_with_what_is_left_of_them(invoke):
     """Where, how strong, how old, how long."""
     with listening(ListGrants={"grants": [GRANT]}) as daemon:

@@ -113,7 +113,7 @@ def test_two_processes_find_what_one_does(log, daemon):
     task = Task(log, (parse_document("it.toml", NOW.encode()),), lowest=30)
     one, two = replay_log(task, 1), replay_log(task, 2)
 
-    assert (one.people, one.rules, one.changes) == (two.people, two.rules, two.changes)
+    assert (one.people, one.met, one.bare) == (two.people, two.met, two.bare)
     assert (one.caught, one.entries, one.policies) == (two.caught, two.entries, two.policies)
     assert [row.seq for row in one.better] == [row.seq for row in two.better]
 

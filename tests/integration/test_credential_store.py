@@ -4,11 +4,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import asdict, fields, make_dataclass
 
 import pytest
 from credential_support import KEY, make_credential
 
 from stepupd.core.errors import ConfigError, InternalError, RequestError
+from stepupd.core.model import Credential
 from stepupd.store import database
 from stepupd.store.credentials import CredentialStore
 
@@ -51,6 +53,7 @@ def test_every_field_is_found_again(path, store):
         is_simulated=True,
         created=1.5,
         last_used=2.25,
+        is_suspect=True,
         sign_count=2**32 - 1,
     )
     store.add(credential)
@@ -298,3 +301,44 @@ def test_a_half_made_store_is_started_anew(path):
 
     assert read_all(path) == ()
     assert [file.name for file in path.parent.iterdir()] == ["stepupd.db"]
+
+
+def test_a_suspect_stays_one_until_it_is_removed(path, store):
+    """Using and renaming it change nothing; marking it twice is one change."""
+    store.add(make_credential(1))
+    store.add(make_credential(2))
+    store.mark_suspect(b"id-1")
+    epoch = store.epoch
+    store.mark_suspect(b"id-1")
+    assert store.epoch == epoch
+
+    store.record_use(b"id-1", sign_count=9, backed_up=False, last_used=1)
+    store.rename(1000, b"id-1", "the odd one")
+    store.close()
+    assert [each.is_suspect for each in read_all(path)] == [True, False]
+
+
+def test_a_key_that_is_gone_needs_no_mark(store):
+    """It was removed between the refusal and the mark, which is no fault."""
+    store.mark_suspect(b"nobody's")
+
+    assert store.list_all() == ()
+
+
+def test_a_record_of_before_there_were_suspects_is_read_and_can_be_marked(path, store):
+    """Rows as version 0.1.0 wrote them: the field is missing, and the seal covers that."""
+    old = [field.name for field in fields(Credential) if field.name != "is_suspect"]
+    values = asdict(make_credential(1))
+    store.add(make_dataclass("OldCredential", old)(*(values[name] for name in old)))
+    store.close()
+    connection = sqlite3.connect(path)
+    ((body,),) = connection.execute("SELECT body FROM credential").fetchall()
+    connection.close()
+    assert b"sign_count" in body
+    assert b"is_suspect" not in body
+    assert read_all(path) == (make_credential(1),)
+
+    store = CredentialStore(path, KEY)
+    store.mark_suspect(b"id-1")
+    store.close()
+    assert [each.is_suspect for each in read_all(path)] == [True]

@@ -1,6 +1,7 @@
 """Every method of the D-Bus door with everything that may go wrong around it."""
 
 import asyncio
+import os
 
 import pytest
 from dbus_fast import Message, MessageType, Variant
@@ -24,28 +25,38 @@ WRONG = {"s": Variant("u", 7), "d": Variant("x", 7), "as": Variant("s", "x")}
 def make_body(name, client, **options):
     """Return good arguments for a method."""
     values = {"action": "test:allow", "bus_name": client, "count": 1, "options": options}
-    values["event"] = "session-revoked"
+    values |= {"event": "session-revoked", "process": 0}
     return [values.get(argument, "blue") for argument, _ in METHODS[name].arguments]
+
+
+@pytest.fixture
+def passed(name):
+    """Give the descriptors that a good call of the method brings: a pidfd of ours, or none."""
+    pidfds = [os.pidfd_open(os.getpid())] if METHODS[name].is_for_process else []
+    yield pidfds
+    for pidfd in pidfds:
+        os.close(pidfd)
 
 
 def test_nothing_is_forgotten():
     """What this file iterates over is all that is served."""
-    assert len(METHODS) == 14
+    assert len(METHODS) == 16
     assert set(CEREMONY_INTERFACE.methods) == {"Respond", "Decline", "Cancel"}
 
 
 @pytest.mark.parametrize("name", METHODS)
-async def test_it_works_undisturbed(name):
+async def test_it_works_undisturbed(name, passed):
     """Pins the table above: a call that was refused for its arguments would test nothing."""
     async with open_door() as setup, caller(setup.bus) as ada:
-        reply = await ada.call(name, METHODS[name].signature, *make_body(name, ada.name))
+        body = make_body(name, ada.name)
+        reply = await ada.call(name, METHODS[name].signature, *body, passed=passed)
 
         assert reply.message_type is MessageType.METHOD_RETURN, reply.body
         assert reply.signature == METHODS[name].out_signature
 
 
 @pytest.mark.parametrize("name", METHODS)
-async def test_wrong_types(name):
+async def test_wrong_types(name, passed):
     """Too few, too many, others: an error each, and the service hears of none."""
     async with open_door() as setup, caller(setup.bus) as ada:
         good = METHODS[name].signature
@@ -56,19 +67,20 @@ async def test_wrong_types(name):
             ("v", [Variant("s", "x")]),
             *([] if good == "" else [("", [])]),
         ):
-            assert error_of(await ada.call(name, signature, *body)) == "BadRequest"
+            reply = await ada.call(name, signature, *body, passed=passed)
+            assert error_of(reply) == "BadRequest"
 
         assert setup.service.calls == setup.reloads == []
 
 
 @pytest.mark.parametrize("name", [n for n, method in METHODS.items() if method.options])
-async def test_wrong_options(name):
+async def test_wrong_options(name, passed):
     """Attack 22: each option with another type, and one that there is not."""
     async with open_door() as setup, caller(setup.bus) as ada:
         wrong = [{key: WRONG[kind]} for key, kind in METHODS[name].options.items()]
         for options in (*wrong, {"uid": Variant("u", 0)}, {"": Variant("s", "")}):
             body = make_body(name, ada.name, **options)
-            reply = await ada.call(name, METHODS[name].signature, *body)
+            reply = await ada.call(name, METHODS[name].signature, *body, passed=passed)
             assert error_of(reply) == "BadRequest", options
 
         assert setup.service.calls == []
@@ -97,7 +109,7 @@ async def test_values_out_of_bounds(options):
 
 
 @pytest.mark.parametrize("name", METHODS)
-async def test_the_caller_vanishes(name):
+async def test_the_caller_vanishes(name, passed):
     """Right after the call, before anybody could look: the door goes on, and nothing is left."""
     async with open_door() as setup:
         for _ in range(5):
@@ -109,6 +121,7 @@ async def test_the_caller_vanishes(name):
                     member=name,
                     signature=METHODS[name].signature,
                     body=make_body(name, ada.name),
+                    unix_fds=passed,
                 )
                 await ada.bus.send(message)
         async with caller(setup.bus) as bob:
@@ -118,14 +131,16 @@ async def test_the_caller_vanishes(name):
         assert setup.service.running == 0
 
 
-@pytest.mark.parametrize("name", ["StepUp", "StepUpFor", "Check", "CheckFor"])
-async def test_the_caller_vanishes_in_the_middle(name):
+@pytest.mark.parametrize("name", [one for one in CEREMONIES if METHODS[one].serves == "StepUp"])
+async def test_the_caller_vanishes_in_the_middle(name, passed):
     """The ceremony hears it as a hang-up: the key stops blinking."""
     async with open_door() as setup:
         async with caller(setup.bus) as ada:
             body = make_body(name, ada.name)
             body[-2] = "test:wait"
-            pending = asyncio.ensure_future(ada.call(name, METHODS[name].signature, *body))
+            pending = asyncio.ensure_future(
+                ada.call(name, METHODS[name].signature, *body, passed=passed)
+            )
             async with asyncio.timeout(PATIENCE):
                 await setup.service.asked.get()
             pending.cancel()

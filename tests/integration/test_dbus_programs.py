@@ -4,10 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dbus_support import PrivateBus
+from dbus_support import PrivateBus, caller
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 60
@@ -153,6 +154,32 @@ def test_the_log_says_which_door_and_account(on_bus, bus):
 
     assert (request["door"], request["caller_uid"], request["action"]) == ("bus", 0, "cli:deploy")
     assert "session" not in request
+
+
+async def test_a_grant_of_a_session_is_earned_and_spent_by_pidfd(on_bus, bus):
+    """One touch is enough for one terminal session, and for no other."""
+    on_bus.key().script(touch_after_ms=0)
+    reasons = []
+    async with caller(bus) as service:
+        with session() as first, session() as second:
+            for pidfd in (first, first, second):
+                reply = await service.call(
+                    "CheckForProcess", "hsa{sv}", 0, "cli:deploy", {}, passed=[pidfd]
+                )
+                reasons.append(tuple(reply.body[:2]))
+
+    assert reasons == [("allow", "proved"), ("allow", "grant"), ("allow", "proved")]
+    assert "session" in on_bus.read_entries()[-1]["request"]
+
+
+@contextmanager
+def session():
+    """Give the pidfd of a process in a session of its own."""
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True)
+    pidfd = os.pidfd_open(process.pid)
+    yield pidfd
+    os.close(pidfd)
+    process.communicate()
 
 
 def test_a_daemon_on_a_bus_that_nobody_uses_loads_no_codec(on_bus):

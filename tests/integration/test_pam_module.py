@@ -15,6 +15,7 @@ from pam_support import (
     PATIENCE,
     PERM_DENIED,
     QUESTION,
+    SANITIZERS,
     SUCCESS,
     FakeDaemon,
     Host,
@@ -320,3 +321,63 @@ def test_the_person_cannot_choose_the_fallback(host, conv):
         result = host.run_harness(conv=conv)
 
     assert result.code == AUTH_ERR
+
+
+KEY_LINE = "publickey ssh-ed25519 AAAA signature count = 7\n"
+
+
+def read_requests(host, **settings):
+    """Authenticate once and return the code with what the daemon was asked."""
+    requests = []
+
+    def script(connection):
+        requests.append(connection.read_request())
+        connection.send(ALLOW)
+
+    result, _ = authenticate(host, script, **settings)
+    return result.code, requests
+
+
+def test_what_sshd_says_of_the_key_is_passed_on(host):
+    """Pins SSH_AUTH_INFO_0 of the PAM environment, as it stands there."""
+    code, (request,) = read_requests(host, putenv=f"SSH_AUTH_INFO_0={KEY_LINE}")
+
+    assert (code, request.ssh_auth, request.ssh_auth_is_long) == (SUCCESS, KEY_LINE, False)
+
+
+@pytest.mark.parametrize("putenv", ["SSH_AUTH_INFO_0=", "SSH_AUTH_INFO_1=x", "PATH=/"])
+def test_without_a_word_of_sshd_nothing_is_said(host, putenv):
+    """The process's own variable of that name is no word of sshd's."""
+    code, (request,) = read_requests(host, putenv=putenv, extra={"SSH_AUTH_INFO_0": KEY_LINE})
+
+    assert (code, request.ssh_auth, request.ssh_auth_is_long) == (SUCCESS, "", False)
+
+
+@pytest.mark.parametrize("variant", ["", "asan"])
+@pytest.mark.parametrize("size", [4096, 4097, 100_000])
+def test_a_long_word_of_sshd_is_left_out_and_that_is_said(host, size, variant):
+    """Also with every other value at its limit, the request fits into its frame."""
+    requests = []
+
+    def script(connection):
+        requests.append(connection.read_request())
+        connection.send(ALLOW)
+
+    with FakeDaemon(script) as daemon:
+        host.write_service(host.line(f"socket={daemon.path}", variant=variant))
+        result = host.run_harness(
+            program="harness-asan" if variant else "harness",
+            extra=SANITIZERS if variant else None,
+            argv=("sshd", "x" * 5000),
+            putenv="SSH_AUTH_INFO_0=" + "k" * size,
+            user="u" * 256,
+            ruser="r" * 256,
+            tty="t" * 256,
+            rhost="h" * 256,
+        )
+
+    (request,) = requests
+    assert result.code == SUCCESS
+    assert request.ssh_auth == ("k" * size if size <= 4096 else "")
+    assert request.ssh_auth_is_long == (size > 4096)
+    assert request.command_is_cut

@@ -62,6 +62,7 @@ async def live(house):
     await person.sees("Touch")
     person.leave()
     await using
+    await house.broker.store(lambda: None)
 
 
 async def test_the_recorded_policy_meets_every_request_as_it_did(house):

@@ -59,6 +59,15 @@ def test_signs_of_a_copied_key_raise_an_alarm(reason):
     assert refuse_error(AuthenticatorError("x", reason=reason)).alarm
 
 
+@pytest.mark.parametrize("reason", sorted(set(Reason) - ALLOWING))
+def test_a_key_is_a_suspect_exactly_where_there_is_an_alarm(reason):
+    """The mark lasts: what raises no alarm leaves none."""
+    error = AuthenticatorError("x", reason=reason)
+    for outcome in (refuse(reason, credential_id=b"k"), refuse_error(error, credential_id=b"k")):
+        assert outcome.suspect == (b"k" if outcome.alarm else b"")
+    assert not refuse(reason).suspect
+
+
 def test_other_refusals_raise_none():
     """A forged signature proves nothing about the key."""
     quiet = set(Reason) - ALLOWING - {Reason.COUNTER_REGRESSED, Reason.BACKUP_CHANGED}

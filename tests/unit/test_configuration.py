@@ -91,6 +91,37 @@ def test_risk_is_read():
     assert policy.weights == {"remote": 25}
 
 
+def test_models_are_read_in_either_case():
+    model = "2fc0579f-8113-47ea-b116-bb5a8db9202a"
+    other = "EE882879-721C-4913-9775-3DFCCE97072A"
+    policy = read(f'[risk]\ndenied_models = ["{model}", "{model.upper()}", "{other}"]')
+
+    expected = {bytes.fromhex(one.replace("-", "")) for one in (model, other)}
+    assert policy.denied_models == expected
+    assert read("[risk]").denied_models == read("").denied_models == frozenset()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "",
+        "*",
+        "2fc0579f811347eab116bb5a8db9202a",
+        "{2fc0579f-8113-47ea-b116-bb5a8db9202a}",
+        "urn:uuid:2fc0579f-8113-47ea-b116-bb5a8db9202a",
+        "2fc0579f-8113-47ea-b116-bb5a8db9202",
+        "2fc0579f-8113-47ea-b116-bb5a8db9202g",
+        "2fc0579f-8113-47ea-b116-bb5a8db9202a ",
+        "\u0662fc0579f-8113-47ea-b116-bb5a8db9202",
+        "YubiKey 5 NFC",
+    ],
+)
+def test_a_model_is_the_whole_uuid_and_nothing_else(model):
+    """A model that is written wrong would be trusted; so it is refused, where it stands."""
+    with pytest.raises(ConfigError, match=r"^/etc/0.toml:3:2: .* is no AAGUID"):
+        read(f'[risk]\ndenied_models = ["2fc0579f-8113-47ea-b116-bb5a8db9202a",\n "{model}"]')
+
+
 REQUIRE = HEAD + 'require = "touch"\n'
 SCOPED = REQUIRE + 'scope = "session"\n'
 
@@ -151,6 +182,8 @@ SCOPED = REQUIRE + 'scope = "session"\n'
             1,
             "asks for more",
         ),
+        ('[risk]\ndenied_models = "x"', 2, 1, "list"),
+        ("[risk]\ndenied_models = [7]", 2, 18, "str"),
         ("[risk.weights]\nremtoe = 1", 2, 1, "is none of advice, agent, alert"),
         ("[risk.weights]\nremote = -1", 2, 1, "whole number"),
         ("[risk.weights]\nremote = true", 2, 1, "whole number"),

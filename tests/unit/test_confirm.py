@@ -52,6 +52,7 @@ def test_a_counter_that_moved_past_it_raises_the_alarm(proved):
 
     assert refused.verdict.reason is Reason.COUNTER_REGRESSED
     assert refused.alarm
+    assert refused.suspect == credential.id
 
 
 def test_a_name_or_key_that_was_enrolled_meanwhile_is_not_enrolled_twice(proved):

@@ -1,6 +1,5 @@
 """The stream from the bus, cut into frames: whole, byte by byte, too long, unknown, broken."""
 
-import asyncio
 from contextlib import nullcontext, suppress
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from stepupd.api.dbus_codec import decode, encode
 from stepupd.api.dbus_message import Kind, Typed
 from stepupd.api.dbus_message import Message as Ours
+from stepupd.api.dbus_passed import Passed
 from stepupd.api.dbus_wire import (
     BUS,
     MAX_FRAME,
@@ -45,31 +45,27 @@ CALL = pack(path="/org/stepupd1", interface="org.stepupd1.Manager", member="Stat
 GREETING = b"OK 0123456789abcdef0123456789abcdef\r\n"
 
 
-class Pipe(asyncio.Transport):
+class Pipe:
     """The other end, which only listens."""
 
     def __init__(self):
-        super().__init__()
         self.sent = b""
-        self.is_aborted = False
+        self.is_closed = False
 
     def write(self, data):
         self.sent += data
 
-    def set_write_buffer_limits(self, high=None, low=None):
-        pass
-
-    def abort(self):
-        self.is_aborted = True
+    def close(self):
+        self.is_closed = True
 
 
-def make_wire(*chunks):
+def make_wire(*chunks, takes_descriptors=False):
     frames = []
-    wire = Wire(NAME, lambda _, frame: frames.append(frame))
+    wire = Wire(NAME, lambda _, frame: frames.append(frame), takes_descriptors=takes_descriptors)
     pipe = Pipe()
-    wire.connection_made(pipe)
+    wire.begin(pipe)
     for chunk in chunks:
-        wire.data_received(chunk)
+        wire.receive(chunk, Passed())
     return wire, pipe, frames
 
 
@@ -100,6 +96,31 @@ async def test_the_beginning():
     assert b"BEGIN\r\n" in pipe.sent
     assert wire.is_open
     assert frames == [CALL]
+
+
+@pytest.mark.parametrize("answer", [b"AGREE_UNIX_FD\r\n", b"ERROR no\r\n"])
+async def test_descriptors_are_asked_for_before_the_beginning(answer):
+    """D-Bus specification, "NEGOTIATE_UNIX_FD Command"; a bus without goes on without."""
+    wire, pipe, frames = make_wire(GREETING, takes_descriptors=True)
+    assert pipe.sent.endswith(b"NEGOTIATE_UNIX_FD\r\n")
+
+    for chunk in (answer, HELLO, OWNER, CALL):
+        wire.receive(chunk, Passed())
+
+    assert b"BEGIN\r\n" in pipe.sent
+    assert frames == [CALL]
+
+
+async def test_no_more_is_read_than_one_frame():
+    """A descriptor belongs to the frame that was read with it, so no read goes past an end."""
+    wire, _, frames = make_wire(GREETING, HELLO, OWNER)
+    stream, at = CALL * 3, 0
+    while at < len(stream):
+        assert 0 < wire.wanted <= len(CALL) - at % len(CALL)
+        at, chunk = at + wire.wanted, stream[at : at + wire.wanted]
+        wire.receive(chunk, Passed())
+
+    assert frames == [CALL] * 3
 
 
 @pytest.mark.parametrize("size", [1, 7, 16])
@@ -150,14 +171,14 @@ async def test_a_bus_that_does_not_take_us_is_hung_up_on(replies):
     wire, pipe, _ = make_wire(*first, *replies)
 
     assert isinstance(wire.ready.exception(), InternalError)
-    assert pipe.is_aborted
+    assert pipe.is_closed
 
 
 async def test_a_greeting_without_end_is_no_bus():
     wire, pipe, _ = make_wire(b"OK" + b"x" * 2000)
 
     assert isinstance(wire.ready.exception(), InternalError)
-    assert pipe.is_aborted
+    assert pipe.is_closed
 
 
 @pytest.mark.parametrize(

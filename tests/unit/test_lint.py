@@ -5,11 +5,14 @@ from core_support import ADA, make_request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stepupd.core.errors import ConfigError
 from stepupd.core.finding import Grade
 from stepupd.core.lint import find_faults
 from stepupd.core.model import Level
 from stepupd.core.policy import find_floor
+from stepupd.core.policy_case import run_case
 from stepupd.store.policy_file import make_policy
+from stepupd.store.policy_tests import read_cases
 from stepupd.store.toml_files import parse_document
 
 BASE = 'name = "base"\naction = "pam:*"\nrequire = "touch"'
@@ -154,3 +157,49 @@ def test_ten_thousand_rules_are_compared():
         for number in range(10_000)
     ]
     assert find_faults(read(*rules)) == ()
+
+
+PIECES = st.sampled_from(
+    [
+        "[[rule]]",
+        "[[test]]",
+        "[risk]",
+        "[risk.weights]",
+        'name = "a"',
+        'name = "b"',
+        'action = "*"',
+        'action = ["pam:*", "?"]',
+        "allow = true",
+        "deny = true",
+        'require = "verify"',
+        'when = "hour > 3"',
+        'when = "risk > 3"',
+        'command = "*"',
+        'expect = "deny"',
+        'at = "0001-01-01"',
+        'at = "9999-12-31T23:59:59+14:00"',
+        'from = "::1"',
+        "risk = 10",
+        'signals = ["remote"]',
+        "remote = 5",
+        'ladder = [{ score = 3, require = "touch" }]',
+        "nonsense",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map("\n".join) | st.text(max_size=40))
+def test_any_text_gives_findings_or_an_error_with_its_place(text):
+    """Nothing else comes out of a file, whatever is in it."""
+    fault = None
+    try:
+        documents = (parse_document("policy.toml", text.encode()),)
+        policy = make_policy(documents)
+        cases = read_cases(documents, policy)
+    except ConfigError as error:
+        fault = error
+    if fault is None:
+        assert all(one.text for one in find_faults(policy))
+        assert all(run_case(policy, case).got for _, case in cases)
+    else:
+        assert (fault.file, fault.line > 0, fault.column > 0) == ("policy.toml", True, True)

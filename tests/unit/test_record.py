@@ -186,6 +186,7 @@ def test_a_credential_is_recorded_with_the_key_that_checks_it():
         "aaguid": "00" * 16,
         "is_attested": True,
         "is_simulated": False,
+        "is_suspect": False,
     }
     carried = describe_known_key(SUDO, key.credential())
     assert carried["kind"] == "enrol"

@@ -151,6 +151,8 @@ PAIRS = st.lists(
                 "leader_start",
                 "command",
                 "command_cut",
+                "ssh_auth",
+                "ssh_auth_long",
             ]
         ),
         st.one_of(st.text(max_size=8), st.sampled_from(["1", "0", "", "ada", "4194304"])),

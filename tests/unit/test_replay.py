@@ -9,9 +9,12 @@ from replay_support import FakeDaemon, make_request, read_policy
 
 from stepupd.core.facts import Facts
 from stepupd.core.history import History
+from stepupd.core.judge import judge
 from stepupd.core.past import parse_past
+from stepupd.core.quick_judge import QuickJudge
 from stepupd.core.replay import DENIED, PASSED, Replay
 from stepupd.core.scores import Score
+from stepupd.core.snapshot import Snapshot
 from stepupd.core.tally import Tally
 
 HERE = Facts(hour=9, weekday=1, source="192.0.2.7", country="NO", latitude=59.9, longitude=10.7)
@@ -276,3 +279,27 @@ def test_replaying_the_recorded_policy_gives_no_difference(text, score, asked):
         assert row.before == row.after
     assert (tally.differences, tally.caught, tally.missed) == (0, 0, 0)
     assert (tally.denials_added, tally.denials_removed) == (0, 0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(POLICIES, SCORES, st.lists(ASKED, min_size=1, max_size=15))
+def test_the_quick_judge_says_what_the_judge_says(text, score, asked):
+    """Kept decisions are the same ones, risk, rule and grant included."""
+    policy = replace(read_policy(text), score=score)
+    quick, made, history = QuickJudge(policy), FakeDaemon(policy), History()
+    for subject, action, tty, facts, answers, pause in asked:
+        request = make_request(subject, action, tty=tty)
+        made.ask(request, facts, answers=answers)
+        made.wait(pause)
+        grants = tuple(made.grants[request.subject.uid])
+        past = parse_past(made.lines[-1])
+        seen = history.observe(past, policy, grants)
+        assert quick.judge(seen) == judge(make_snapshot(policy, seen))
+        history.take_in(past, seen)
+
+
+def make_snapshot(policy, seen):
+    """Return what the daemon's own judge takes."""
+    names = ("request", "credentials", "grants", "now", "facts", "profile", "crowd", "activity")
+    parts = {name: getattr(seen, name) for name in names}
+    return Snapshot(policy=policy, nonce=b"", rp_id="", **parts)

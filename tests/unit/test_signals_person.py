@@ -59,8 +59,8 @@ def test_suspects_and_distrusted_models_are_told():
     keys = (make_credential(), make_credential(b"other", aaguid=b"m" * 16))
 
     assert strength("suspect_counter", credentials=keys) == 0.0
-    assert strength("suspect_counter", credentials=keys, suspects=frozenset({KEY})) == 1.0
-    assert strength("suspect_counter", credentials=keys, suspects=frozenset({b"gone"})) == 0.0
+    suspect = make_credential(b"copied", is_suspect=True)
+    assert strength("suspect_counter", credentials=(*keys, suspect)) == 1.0
     assert strength("denied_model", credentials=keys) == 0.0
     assert strength("denied_model", credentials=keys, denied_models=frozenset({b"m" * 16})) == 1.0
 

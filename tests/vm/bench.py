@@ -15,6 +15,7 @@ import json
 import statistics
 import subprocess
 from pathlib import Path
+from typing import cast
 
 from virtual_machine import HERE, VirtualMachine
 from vm_support import POLICY, Guest, find_package
@@ -22,9 +23,9 @@ from vm_support import POLICY, Guest, find_package
 ROUNDS, QUICK_ROUNDS = 25, 5
 LIMIT_S = 900
 
+BLINKS = ("from stack to blink", "to the blink, past sudo's own way")
+BLINK_GOAL, GADGET_BLINK_GOAL = 0.2, 0.45
 GOALS = (
-    ("from stack to blink", "stepupd", "pam_u2f", 0.2),
-    ("to the blink, past sudo's own way", "stepupd", "pam_u2f", 0.2),
     ("to the blink", "stepupd", "pam_u2f", 0.7),
     ("whole", "stepupd", "pam_u2f", 0.9),
     ("whole", "stepupd, granted", "pam_permit", 1.06),
@@ -68,7 +69,8 @@ def main() -> None:
         guest.install(find_package())
         guest.configure()
         times = measure(guest, rounds) | measure_bus(guest, rounds)
-        print(report(times, rounds))  # noqa: T201 - the result
+        blink_goal = GADGET_BLINK_GOAL if options.gadget else BLINK_GOAL
+        print(report(times, rounds, blink_goal))  # noqa: T201 - the result
 
 
 def measure(guest: Guest, rounds: int) -> Times:
@@ -92,7 +94,7 @@ def measure_bus(guest: Guest, rounds: int) -> Times:
     guest.machine.copy(HERE / "guest_bus.py", "/opt/bench")
     guest.write("/etc/stepupd/policy.toml", BUS_RULES + POLICY)
     guest.run("systemctl reload stepupd")
-    blinks = guest.key.state()["blinks"]
+    blinks = cast("int", guest.key.state()["blinks"])
     times: Times = json.loads(guest.run(f"python3 /opt/bench/guest_bus.py {rounds}", "ada"))
     if guest.key.state()["blinks"] != blinks + 1:
         raise AssertionError("more than the first check asked for a touch")
@@ -108,7 +110,7 @@ def build_stamp() -> Path:
     return target
 
 
-def report(times: Times, rounds: int) -> str:
+def report(times: Times, rounds: int, blink_goal: float) -> str:
     """Return medians with their quartiles, then each ratio beside its goal."""
     lines = [
         f"{rounds} interleaved rounds, milliseconds of an emulated machine",
@@ -119,7 +121,8 @@ def report(times: Times, rounds: int) -> str:
         low, middle, high = statistics.quantiles(times[name], n=4)
         lines.append(f"{name:42} {middle:8.1f} {low:8.1f} {high:8.1f}")
     lines.append("")
-    for what, ours, theirs, goal in GOALS:
+    blinks = [(what, "stepupd", "pam_u2f", blink_goal) for what in BLINKS]
+    for what, ours, theirs, goal in (*blinks, *GOALS):
         ratio = find_median(times, ours, what) / find_median(times, theirs, what)
         verdict = "reached" if ratio <= goal else "missed"
         lines.append(f"{what}: {ours} / {theirs} = {ratio:.3f} (goal {goal}: {verdict})")

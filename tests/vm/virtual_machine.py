@@ -97,7 +97,14 @@ class VirtualMachine:
         """Copy a file or a directory's contents into the machine."""
         name = "." if source.is_dir() else source.name
         directory = source if source.is_dir() else source.parent
-        pack = ["tar", "-C", directory, "--exclude=__pycache__", "--owner=0", "--group=0"]
+        pack: list[str | Path] = [
+            "tar",
+            "-C",
+            directory,
+            "--exclude=__pycache__",
+            "--owner=0",
+            "--group=0",
+        ]
         unpack = f"mkdir -p {shlex.quote(target)} && tar -xmf - -C {shlex.quote(target)}"
         with subprocess.Popen([*pack, "-cf", "-", name], stdout=subprocess.PIPE) as packed:
             subprocess.run([*self._ssh("root"), unpack], stdin=packed.stdout, check=True)
@@ -132,7 +139,16 @@ class VirtualMachine:
     def _make_ready(self) -> None:
         """Boot, and keep the state for every later run."""
         image = f"backing_file={IMAGE / 'root.img'},backing_fmt=raw"
-        create = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", image, self._disk]
+        create: list[str | Path] = [
+            "qemu-img",
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            "-o",
+            image,
+            self._disk,
+        ]
         subprocess.run(create, check=True)
         self._start()
         self.run("systemctl is-system-running --wait || systemctl --failed", check=False)

@@ -9,11 +9,11 @@ from stepup.times import say_span
 from stepupd.core.decision import Decision, Deny, Satisfied, StepUp
 from stepupd.core.explanation import Descent, explain_risk
 from stepupd.core.model import Risk
+from stepupd.core.observation import Observation
 from stepupd.core.past import Past
-from stepupd.core.policy import Mode, Rung, decide
+from stepupd.core.policy import Mode, Policy, Rung, decide
 from stepupd.core.policy_case import say_decision
 from stepupd.core.replay import WORDS, read_answer
-from stepupd.core.snapshot import Snapshot
 from stepupd.core.variables import list_variables
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -24,7 +24,8 @@ _INDENT = " " * 6
 class Answer:
     """A request as it was seen, the decision, and the entry if it is a past one."""
 
-    seen: Snapshot
+    policy: Policy
+    seen: Observation
     decision: Decision
     past: Past | None
     is_recalled: bool
@@ -33,8 +34,8 @@ class Answer:
     @property
     def floor(self) -> Decision:
         """What the rules would say if nothing were risky."""
-        seen, policy = self.seen, self.seen.policy
-        variables = list_variables(seen.observation, Risk()) if policy.names else {}
+        seen, policy = self.seen, self.policy
+        variables = list_variables(seen, Risk()) if policy.names else {}
         return decide(policy, seen.request, Risk(), seen.grants, seen.now, variables=variables)
 
 
@@ -51,11 +52,11 @@ def _list_lines(answer: Answer) -> Iterator[str]:
     yield wrap(_say_decision(answer.decision))
     if answer.decision.risk.score:
         yield wrap(f"If nothing were risky: {_say_short(answer.floor)}.")
-    if answer.seen.policy.mode is Mode.OBSERVE:
+    if answer.policy.mode is Mode.OBSERVE:
         yield wrap("The policy is only watched: risk is recorded, and raises nothing yet.")
     yield ""
     yield from _list_risk(answer)
-    if not answer.is_recalled and answer.seen.policy.is_weighing:
+    if not answer.is_recalled and answer.policy.is_weighing:
         yield ""
         yield wrap(
             "The audit log was not read, so all of this counts as usual for the person: only what"
@@ -64,7 +65,7 @@ def _list_lines(answer: Answer) -> Iterator[str]:
 
 
 def _list_risk(answer: Answer) -> Iterator[str]:
-    found = explain_risk(answer.decision.risk, answer.seen.policy.ladder)
+    found = explain_risk(answer.decision.risk, answer.policy.ladder)
     if not found.signals:
         yield "Risk 0: no signal that weighs anything fired."
         return
@@ -87,7 +88,7 @@ def _say_rung(rung: Rung) -> str:
     return f"{word} from {rung.score} on"
 
 
-def _say_request(seen: Snapshot) -> str:
+def _say_request(seen: Observation) -> str:
     request, facts = seen.request, seen.facts
     words = [f"{request.action} for {request.subject.name}"]
     if request.claim.command:
@@ -101,7 +102,7 @@ def _say_request(seen: Snapshot) -> str:
     return ", ".join(words)
 
 
-def _say_hour(seen: Snapshot) -> str:
+def _say_hour(seen: Observation) -> str:
     return f"{datetime.fromtimestamp(seen.now.wall).astimezone():%H:%M}"
 
 
@@ -110,7 +111,7 @@ def _say_past(answer: Answer) -> str:
     if past is None or past.verdict is None:
         return ""
     met = read_answer(past)
-    same = past.policy == answer.seen.policy.digest
+    same = past.policy == answer.policy.digest
     policy = "this very policy" if same else "another policy"
     score = f" at risk {met.score}" if met.score else ""
     return (
@@ -146,7 +147,7 @@ def _name(rule: str) -> str:
 def describe_answer(answer: Answer) -> dict[str, object]:
     """Return the answer as JSON values."""
     seen, decision = answer.seen, answer.decision
-    found = explain_risk(decision.risk, seen.policy.ladder)
+    found = explain_risk(decision.risk, answer.policy.ladder)
     return {
         "action": seen.request.action,
         "subject": seen.request.subject.name,
@@ -156,7 +157,7 @@ def describe_answer(answer: Answer) -> dict[str, object]:
         "rule": decision.rule,
         "without_risk": say_decision(answer.floor),
         "is_recalled": answer.is_recalled,
-        "mode": seen.policy.mode.value,
+        "mode": answer.policy.mode.value,
         "risk": {
             "score": found.score,
             "step": _describe_rung(found.rung),

@@ -51,7 +51,7 @@ def list_people(tally: Tally) -> list[Person]:
 
 def list_rules(tally: Tally) -> list[tuple[str, RuleCount, RuleCount]]:
     """Return the rules, the busiest first; "" is no rule."""
-    rows = [(name, then, now) for name, (then, now) in tally.rules.items()]
+    rows = [(name, then, now) for name, (then, now) in tally.count_rules().items()]
     return sorted(rows, key=lambda row: (-max(row[1].requests, row[2].requests), row[0]))
 
 

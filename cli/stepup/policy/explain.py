@@ -16,9 +16,10 @@ from stepup.policy.files import Loaded, explain_config_error, load
 from stepup.policy.past import Recalled, recall
 from stepup.terminal import print_json, print_result
 from stepupd.core.errors import ConfigError
-from stepupd.core.judge import foresee, judge
+from stepupd.core.observation import Observation
+from stepupd.core.policy import Policy
 from stepupd.core.policy_case import make_usual
-from stepupd.core.snapshot import Snapshot
+from stepupd.core.quick_judge import QuickJudge
 from stepupd.store.policy_entries import TestEntry
 from stepupd.store.policy_tests import make_facts, make_moment, make_request
 
@@ -85,7 +86,7 @@ def _look_back(entry: int, loaded: Loaded, log: Path | None) -> Answer:
     recalled = recall(path, loaded.policy, entry=entry)
     if recalled.past is None or recalled.seen is None:
         raise refuse_usage(f"entry {entry} is no request, or is not there", "stepup audit show")
-    return _judge(recalled.seen, recalled)
+    return _judge(loaded.policy, recalled.seen, recalled)
 
 
 def _imagine(question: Question, loaded: Loaded, log: Path | None) -> Answer:
@@ -115,27 +116,27 @@ def _imagine(question: Question, loaded: Loaded, log: Path | None) -> Answer:
     uid = _find_uid(user) if recalled.uid is None else recalled.uid
     request = make_request(entry, _NOBODY if uid is None else uid)
     if recalled.history is None or recalled.replay is None:
-        return _judge(make_usual(loaded.policy, request, now, facts), recalled)
+        usual = make_usual(loaded.policy, request, now, facts)
+        return _judge(loaded.policy, usual, recalled)
     person = recalled.history.find(request.subject.uid)
-    seen = Snapshot(
+    seen = Observation(
         request=request,
-        policy=loaded.policy,
-        credentials=tuple(person.credentials.values()),
-        grants=recalled.replay.list_grants(request.subject.uid),
         now=recalled.history.read_clock(now.wall),
-        nonce=b"",
-        rp_id="",
         facts=facts,
         profile=person.profile,
-        crowd=recalled.history.crowd,
         activity=person.activity,
+        credentials=tuple(person.credentials.values()),
+        grants=recalled.replay.list_grants(request.subject.uid),
+        crowd=recalled.history.crowd,
+        denied_models=loaded.policy.denied_models,
     )
-    return _judge(seen, recalled)
+    return _judge(loaded.policy, seen, recalled)
 
 
-def _judge(seen: Snapshot, recalled: Recalled) -> Answer:
-    decision = foresee(seen) or judge(seen)
-    return Answer(seen, decision, recalled.past, is_recalled=recalled.history is not None)
+def _judge(policy: Policy, seen: Observation, recalled: Recalled) -> Answer:
+    decision = QuickJudge(policy).judge(seen)
+    is_recalled = recalled.history is not None
+    return Answer(policy, seen, decision, recalled.past, is_recalled=is_recalled)
 
 
 def _find_time(text: str) -> str:

@@ -10,10 +10,10 @@ import msgspec
 from stepup.log_paths import explain_file_error
 from stepup.policy.groups import list_all_groups
 from stepupd.core.history import History
+from stepupd.core.observation import Observation
 from stepupd.core.past import Past
 from stepupd.core.policy import Policy
 from stepupd.core.replay import Replay
-from stepupd.core.snapshot import Snapshot
 from stepupd.store.past_log import needs_everybody, read_past
 
 
@@ -38,7 +38,7 @@ class Recalled:
     replay: Replay | None = None
     uid: int | None = None
     past: Past | None = None
-    seen: Snapshot | None = None
+    seen: Observation | None = None
 
 
 def recall(
@@ -52,7 +52,7 @@ def recall(
     uid = None if entry is None else _find_subject(path, end, entry)
     zone = datetime.fromtimestamp(time()).astimezone().tzinfo
     history = History(zone=zone, groups=list_all_groups())
-    history.has_crowd = needs_everybody(policy)
+    history.has_rates = needs_everybody(policy)
     recalled = Recalled(history, Replay(policy, history), uid)
 
     def is_wanted(line: bytes) -> bool:
@@ -63,7 +63,7 @@ def recall(
         who = head.request
         if name and who is not None and who.subject == name:
             recalled.uid = who.subject_uid
-        return history.has_crowd or who is None or who.subject_uid == recalled.uid
+        return history.has_rates or who is None or who.subject_uid == recalled.uid
 
     for past in read_past(path, end, is_wanted):
         if past is None:

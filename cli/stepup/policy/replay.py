@@ -13,7 +13,7 @@ from stepup.log_paths import explain_file_error, find_log, open_log
 from stepup.policy.comparison import describe_tally, say_tally
 from stepup.policy.files import Loaded, explain_config_error, find_installed, load
 from stepup.policy.groups import list_all_groups
-from stepup.terminal import print_error, print_json, print_result
+from stepup.terminal import clean, print_error, print_json, print_result
 from stepupd.core.errors import ConfigError
 from stepupd.core.policy import Policy
 from stepupd.core.tally import Tally
@@ -75,4 +75,4 @@ def _write_page(path: Path, tally: Tally, loaded: Loaded, log: Path) -> None:
     except OSError as error:
         raise explain_file_error(error, path) from None
     if sys.stderr is not None:
-        print(f"stepup: the page is in {path}", file=sys.stderr)
+        print(f"stepup: the page is in {clean(str(path))}", file=sys.stderr)

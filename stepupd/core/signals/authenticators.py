@@ -39,10 +39,10 @@ def look_changed_authenticator(observation: Observation) -> Finding | None:
 
 
 def look_suspect_counter(observation: Observation) -> Finding | None:
-    """Find a key whose signature counter once went backwards: it may have been copied."""
+    """Find a key that once answered as a copy would."""
     for credential in observation.credentials:
-        if credential.id in observation.suspects:
-            return Finding(1.0, f"the counter of the key {credential.name} went backwards")
+        if credential.is_suspect:
+            return Finding(1.0, f"the key {credential.name} may have been copied")
     return None
 
 

@@ -182,7 +182,7 @@ _KINDS = (
     ),
     SignalKind(
         "suspect_counter",
-        "the signature counter of one of the subject's keys once went backwards",
+        "a key of the subject once answered as a copy would, by its counter or backup property",
         authenticators.look_suspect_counter,
         weight=60,
         attack=0.05,
@@ -198,7 +198,7 @@ _KINDS = (
     ),
     SignalKind(
         "new_ssh_key",
-        "the session was opened with an ssh key that the subject did not use before",
+        "the ssh key that sshd has accepted is one that the subject did not use before",
         novelty.look_at_ssh_key,
         weight=20,
         attack=0.5,
@@ -208,7 +208,7 @@ _KINDS = (
     ),
     SignalKind(
         "new_ssh_client",
-        "the ssh client says a version that the subject did not use before",
+        "the ssh client says a version that the subject did not use before (known in tests only)",
         novelty.look_at_ssh_client,
         weight=10,
         attack=0.6,
