@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from decision import ADA, NOW, make_request
 from measure import Row, bound, compare, find_percentile, say_time, take_turns
 
-from stepupd.core.activity import Activity
-from stepupd.core.facts import Facts
 from stepupd.core.model import Risk
-from stepupd.core.observation import Observation
 from stepupd.core.policy import decide
-from stepupd.core.profile import Profile
+from stepupd.core.risk.activity import Activity
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Profile
 from stepupd.core.variables import list_variables
 from stepupd.store.policy_file import make_policy
 from stepupd.store.toml_files import Document, parse_document

@@ -16,15 +16,15 @@ from statistics import median
 from measure import Row, say_reached
 from town import DAY, Event, live, people
 
-from stepupd.core.activity import Activity, remember
-from stepupd.core.activity import Event as Ended
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
 from stepupd.core.judge import judge
-from stepupd.core.learning import Lesson, learn, learn_crowd
 from stepupd.core.model import Grant, Level, Method, Scope
 from stepupd.core.policy import Policy
-from stepupd.core.profile import Profile
-from stepupd.core.risk import Score
+from stepupd.core.risk.activity import Activity, remember
+from stepupd.core.risk.activity import Event as Ended
+from stepupd.core.risk.assess import Score
+from stepupd.core.risk.learning import Lesson, learn, learn_crowd
+from stepupd.core.risk.profile import Profile
 from stepupd.core.snapshot import Snapshot
 from stepupd.store.policy_file import make_policy
 from stepupd.store.toml_files import parse_document

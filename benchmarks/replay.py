@@ -16,7 +16,7 @@ from measure import Row, bound, say_size, say_time
 from town import Event, live, people
 
 from stepupd.core.entry import encode_line, encode_record
-from stepupd.core.facts import describe_facts
+from stepupd.core.risk.facts import describe_facts
 from stepupd.store.past_log import Task, replay_log
 from stepupd.store.toml_files import parse_document
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from stepupd.core.facts import Facts
 from stepupd.core.model import Caller, Claim, Door, Moment, Session, StepUpRequest, Subject
+from stepupd.core.risk.facts import Facts
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday."""

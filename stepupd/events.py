@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stepupd.broker import Broker
-from stepupd.core.activity import Alert
-from stepupd.core.alerts import CONSEQUENCES, Pushed, SecurityEvent, may_push
 from stepupd.core.errors import InternalError, RequestError
 from stepupd.core.model import Caller, Reason, Subject
 from stepupd.core.record import describe_change
+from stepupd.core.risk.activity import Alert
+from stepupd.core.risk.alerts import CONSEQUENCES, Pushed, SecurityEvent, may_push
 from stepupd.world import World
 
 

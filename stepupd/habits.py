@@ -6,9 +6,9 @@ the stricter side, so a failure here costs nobody an answer; it is said in the l
 
 from dataclasses import replace
 
-from stepupd.core.activity import Event
-from stepupd.core.learning import Lesson, learn, learn_crowd, may_teach
 from stepupd.core.outcome import Outcome
+from stepupd.core.risk.activity import Event
+from stepupd.core.risk.learning import Lesson, learn, learn_crowd, may_teach
 from stepupd.core.snapshot import Snapshot
 from stepupd.world import World
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from stepupd.core.facts import Facts, Observer
 from stepupd.core.model import Moment, StepUpRequest
+from stepupd.core.risk.facts import Facts, Observer
 from stepupd.store.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from stepupd import __version__
 from stepupd.broker import Broker
-from stepupd.core.alerts import Pushed, SecurityEvent
 from stepupd.core.authentication import authenticate
 from stepupd.core.call import Result, Status, StepUpCall
 from stepupd.core.effects import Ceremony
@@ -30,9 +29,10 @@ from stepupd.core.model import (
     RecoveryCode,
     Verdict,
 )
-from stepupd.core.profile import Profile
 from stepupd.core.record import describe_change, describe_credential, encode_bytes
 from stepupd.core.recovery_code import SALT_SIZE, make_codes, store_code
+from stepupd.core.risk.alerts import Pushed, SecurityEvent
+from stepupd.core.risk.profile import Profile
 from stepupd.core.snapshot import Snapshot
 from stepupd.events import push_event
 from stepupd.world import Conversation, KeyTurn

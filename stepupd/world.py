@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from stepupd.core.activity import Activity, Alert, Event
 from stepupd.core.effects import Notice, Reply, TroubleKind, Use
-from stepupd.core.facts import Facts, Observer
 from stepupd.core.model import (
     Caller,
     Credential,
@@ -21,8 +19,10 @@ from stepupd.core.model import (
     Subject,
 )
 from stepupd.core.policy import Policy
-from stepupd.core.profile import Profile
 from stepupd.core.record import Record
+from stepupd.core.risk.activity import Activity, Alert, Event
+from stepupd.core.risk.facts import Facts, Observer
+from stepupd.core.risk.profile import Profile
 from stepupd.core.secret import Secret
 
 

@@ -14,9 +14,9 @@ import msgspec
 from stepupd.api import results
 from stepupd.api.conversation import Conversation
 from stepupd.api.service import Peer, Service
-from stepupd.core.alerts import DAY, MOST_SECONDS, EventName, SecurityEvent
 from stepupd.core.call import StepUpCall
 from stepupd.core.model import Claim, Level
+from stepupd.core.risk.alerts import DAY, MOST_SECONDS, EventName, SecurityEvent
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 _Account = Annotated[str, msgspec.Meta(max_length=256, pattern=_PRINTABLE)]

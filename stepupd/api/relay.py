@@ -33,7 +33,7 @@ from stepupd.core.call import Result, StepUpCall
 from stepupd.core.effects import TroubleKind
 from stepupd.core.errors import RequestError, StepUpError
 from stepupd.core.model import Answer, Claim, Door, Reason, Session
-from stepupd.core.ssh_auth import UNKNOWN_KEY, read_ssh_key
+from stepupd.core.risk.ssh_auth import UNKNOWN_KEY, read_ssh_key
 
 _SERVICE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FORBIDDEN = frozenset(

@@ -8,11 +8,11 @@ from base64 import urlsafe_b64encode
 
 import msgspec
 
-from stepupd.core.alerts import Pushed
 from stepupd.core.call import Result
 from stepupd.core.errors import InternalError
 from stepupd.core.model import Credential, Grant, Moment
-from stepupd.core.profile import Profile
+from stepupd.core.risk.alerts import Pushed
+from stepupd.core.risk.profile import Profile
 
 
 class CredentialView(msgspec.Struct, frozen=True):

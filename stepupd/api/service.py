@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from stepupd.api.conversation import Conversation
-from stepupd.core.alerts import Pushed, SecurityEvent
 from stepupd.core.call import Result, Status, StepUpCall
 from stepupd.core.model import Caller, Credential, Door, Grant, Moment, Session
-from stepupd.core.profile import Profile
+from stepupd.core.risk.alerts import Pushed, SecurityEvent
+from stepupd.core.risk.profile import Profile
 
 
 class Service(Protocol):

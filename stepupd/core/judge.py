@@ -7,7 +7,7 @@ The law of this file: the risk is weighed whatever the mode. While a policy is o
 from stepupd.core.decision import Decision
 from stepupd.core.model import Risk
 from stepupd.core.policy import Mode, decide
-from stepupd.core.risk import assess_observation
+from stepupd.core.risk.assess import assess_observation
 from stepupd.core.snapshot import Snapshot
 from stepupd.core.variables import list_variables
 

@@ -17,7 +17,6 @@ from enum import Enum, StrEnum, unique
 
 from stepupd.core.condition import Condition, Variable
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
-from stepupd.core.facts import Observer
 from stepupd.core.glob import find_prefix, match_any
 from stepupd.core.grants import find_grant
 from stepupd.core.model import (
@@ -31,8 +30,9 @@ from stepupd.core.model import (
     StepUpRequest,
     Subject,
 )
-from stepupd.core.risk import find_observers
-from stepupd.core.scores import Score
+from stepupd.core.risk.assess import find_observers
+from stepupd.core.risk.facts import Observer
+from stepupd.core.risk.scores import Score
 from stepupd.core.variables import CLAIMED
 
 _REMEMBERED = 256

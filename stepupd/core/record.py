@@ -11,7 +11,6 @@ from stepupd.core.assurance import find_assurance_level, list_methods_references
 from stepupd.core.challenge import describe_request
 from stepupd.core.decision import Decision, Satisfied, StepUp
 from stepupd.core.evidence import Evidence
-from stepupd.core.facts import describe_facts
 from stepupd.core.judge import foresee
 from stepupd.core.model import (
     Answer,
@@ -24,6 +23,7 @@ from stepupd.core.model import (
     StepUpRequest,
 )
 from stepupd.core.outcome import Outcome
+from stepupd.core.risk.facts import describe_facts
 from stepupd.core.snapshot import Snapshot
 
 Record = dict[str, object]

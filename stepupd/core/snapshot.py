@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from stepupd.core.activity import Activity
 from stepupd.core.challenge import make_challenge
-from stepupd.core.facts import Facts
 from stepupd.core.model import Credential, Grant, Moment, RecoveryCode, StepUpRequest
-from stepupd.core.observation import Observation
 from stepupd.core.policy import Policy
-from stepupd.core.profile import Profile
+from stepupd.core.risk.activity import Activity
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
-from stepupd.core.asker import find_asker
 from stepupd.core.condition import Variable
-from stepupd.core.facts import Observer
-from stepupd.core.features import VALUES
 from stepupd.core.model import Risk, StepUpRequest
-from stepupd.core.observation import Observation
-from stepupd.core.profile import Feature
+from stepupd.core.risk.asker import find_asker
+from stepupd.core.risk.facts import Observer
+from stepupd.core.risk.features import VALUES
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Feature
 
 NEVER = 10**9
 """Seconds, 31 years: how long ago it was, where it never was."""

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from stepupd.core.advice import LONGEST_DEADLINE, MAX_REASON, make_question
 from stepupd.core.errors import InternalError
-from stepupd.core.facts import Advice, Facts, Observer
 from stepupd.core.model import Moment, StepUpRequest
-from stepupd.core.ssh_auth import UNKNOWN_KEY
+from stepupd.core.risk.advice import LONGEST_DEADLINE, MAX_REASON, make_question
+from stepupd.core.risk.facts import Advice, Facts, Observer
+from stepupd.core.risk.ssh_auth import UNKNOWN_KEY
 from stepupd.host.advisers import Adviser
 from stepupd.host.geo import Spot
 from stepupd.host.logins import Belonging

@@ -14,8 +14,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepupd.core.asker import name_program
 from stepupd.core.errors import InternalError
+from stepupd.core.risk.asker import name_program
 
 MAX_DEPTH = 32
 """A shell in an editor in a terminal over ssh is about 12 deep."""

@@ -11,10 +11,10 @@ session of the account whose service manager runs it. PAM_RHOST of anybody else 
 Not done here: no name is resolved, since whoever owns the address also writes its name.
 """
 
-from stepupd.core.asker import is_remote_login
 from stepupd.core.errors import InternalError
-from stepupd.core.features import read_address
 from stepupd.core.model import Door, StepUpRequest
+from stepupd.core.risk.asker import is_remote_login
+from stepupd.core.risk.features import read_address
 from stepupd.host.logins import Belonging, Login
 
 UNKNOWN_SOURCE = "0.0.0.0"  # noqa: S104 - nothing is bound to it: RFC 1122, "this network"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from stepupd.core.activity import WINDOW, Activity, Alert, Event, remember
-from stepupd.core.alerts import DAY, EventName, drop_ended, join_alerts
 from stepupd.core.errors import InternalError
 from stepupd.core.model import Moment
+from stepupd.core.risk.activity import WINDOW, Activity, Alert, Event, remember
+from stepupd.core.risk.alerts import DAY, EventName, drop_ended, join_alerts
 from stepupd.store.durable_files import replace_file
 from stepupd.store.file_checks import open_trusted_directory
 

@@ -10,8 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from stepupd.core.advice import DEADLINE, LONGEST_DEADLINE, Address, AdviserPlan, Format
 from stepupd.core.errors import ConfigError
+from stepupd.core.risk.advice import DEADLINE, LONGEST_DEADLINE, Address, AdviserPlan, Format
 from stepupd.store.durations import parse_duration
 from stepupd.store.file_checks import OTHERS_WRITE, read_trusted_start
 from stepupd.store.toml_files import Document, Entry

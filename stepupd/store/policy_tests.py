@@ -3,17 +3,17 @@
 The law of this file: a test that cannot fail is an error. What it expects is one of the words that
 a policy can answer with, and the rules and signals that it names are there.
 
-Not done here: running them (`core.policy_case`). The daemon never reads what a test means.
+Not done here: running them (`core.rehearsal.case`). The daemon never reads what a test means.
 """
 
 from datetime import datetime
 from ipaddress import ip_address
 
-from stepupd.core.facts import Facts
 from stepupd.core.model import Caller, Claim, Door, Level, Moment, Session, StepUpRequest, Subject
 from stepupd.core.policy import Policy
-from stepupd.core.policy_case import Case
-from stepupd.core.signals import SIGNALS
+from stepupd.core.rehearsal.case import Case
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.signals import SIGNALS
 from stepupd.store.policy_entries import PolicyEntry, TestEntry
 from stepupd.store.toml_files import Document
 

@@ -14,8 +14,8 @@ from time import monotonic
 import msgspec
 
 from stepupd.core.errors import InternalError
-from stepupd.core.profile import Profile, make_stranger
-from stepupd.core.profile_codec import decode_profile, encode_profile
+from stepupd.core.risk.profile import Profile, make_stranger
+from stepupd.core.risk.profile_codec import decode_profile, encode_profile
 from stepupd.store.sealed_files import SealedFiles
 
 CROWD = 2**32 - 1

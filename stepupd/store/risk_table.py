@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stepupd.core.policy import Rung
-from stepupd.core.scores import Score
-from stepupd.core.signals import DEFAULT_WEIGHTS, SIGNALS
+from stepupd.core.risk.scores import Score
+from stepupd.core.risk.signals import DEFAULT_WEIGHTS, SIGNALS
 from stepupd.store.levels import read_level
 from stepupd.store.policy_entries import RiskEntry, RungEntry
 from stepupd.store.toml_files import Document

@@ -8,8 +8,8 @@ attested.
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from stepupd.core.advice import AdviserPlan
 from stepupd.core.errors import ConfigError
+from stepupd.core.risk.advice import AdviserPlan
 from stepupd.store.adviser_table import AdviserEntry, read_advisers
 from stepupd.store.file_checks import read_trusted_file
 from stepupd.store.geo_table import GeoEntry, read_geo_database

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stepupd.core.advice import DEADLINE, LONGEST_DEADLINE
 from stepupd.core.model import Level, Method, Requirement, Scope
 from stepupd.core.policy import Mode
-from stepupd.core.scores import Score
-from stepupd.core.signals import SIGNALS
+from stepupd.core.risk.advice import DEADLINE, LONGEST_DEADLINE
+from stepupd.core.risk.scores import Score
+from stepupd.core.risk.signals import SIGNALS
 from stepupd.store import adviser_table, policy_file, risk_table, toml_files
 from stepupd.store.adviser_table import AdviserEntry
 from stepupd.store.geo_table import GeoEntry

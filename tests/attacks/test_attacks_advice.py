@@ -5,13 +5,13 @@ from functools import partial
 import pytest
 from adviser_support import GOOD, endpoint, respond, write_program
 
-from stepupd.core.activity import Activity
-from stepupd.core.advice import MAX_ANSWER, Address, AdviserPlan
-from stepupd.core.facts import Observer
 from stepupd.core.model import Caller, Door, Moment, StepUpRequest, Subject
-from stepupd.core.observation import Observation
-from stepupd.core.profile import Profile
-from stepupd.core.risk import assess_observation
+from stepupd.core.risk.activity import Activity
+from stepupd.core.risk.advice import MAX_ANSWER, Address, AdviserPlan
+from stepupd.core.risk.assess import assess_observation
+from stepupd.core.risk.facts import Observer
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Profile
 from stepupd.host.advisers import make_adviser
 from stepupd.host.circumstances import Circumstances
 from stepupd.host.logins import Belonging

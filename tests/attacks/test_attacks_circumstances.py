@@ -7,7 +7,7 @@ import threading
 import pytest
 from circumstances_support import NOW, Sessions, make_circumstances, make_proc, make_request
 
-from stepupd.core.facts import Advice, Observer
+from stepupd.core.risk.facts import Advice, Observer
 from stepupd.host.geo import Spot
 from stepupd.host.logins import Belonging, Login
 from stepupd.host.patience import MOST_THREADS, look_side_by_side

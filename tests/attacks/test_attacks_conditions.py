@@ -4,10 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepupd.core.activity import Activity
 from stepupd.core.decision import Allow, Deny
 from stepupd.core.errors import ConfigError
-from stepupd.core.facts import Facts, Observer
 from stepupd.core.model import (
     Caller,
     Claim,
@@ -18,9 +16,11 @@ from stepupd.core.model import (
     StepUpRequest,
     Subject,
 )
-from stepupd.core.observation import Observation
 from stepupd.core.policy import decide
-from stepupd.core.profile import Profile
+from stepupd.core.risk.activity import Activity
+from stepupd.core.risk.facts import Facts, Observer
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Profile
 from stepupd.core.variables import VARIABLES, list_observers, list_variables
 from stepupd.store.policy_file import make_policy
 from stepupd.store.toml_files import parse_document

@@ -6,11 +6,11 @@ import pytest
 from core_support import NOW
 from risk_support import DAY, HOUR, OFFICE, SETTLED, at, make_lesson, make_profile, observe
 
-from stepupd.core.facts import Facts, Observer
-from stepupd.core.learning import learn
-from stepupd.core.risk import assess_observation
-from stepupd.core.scores import Score
-from stepupd.core.signals import SIGNALS
+from stepupd.core.risk.assess import assess_observation
+from stepupd.core.risk.facts import Facts, Observer
+from stepupd.core.risk.learning import learn
+from stepupd.core.risk.scores import Score
+from stepupd.core.risk.signals import SIGNALS
 
 NEEDING = [
     (observer, kind.name) for kind in SIGNALS.values() for observer in sorted(kind.observers)

@@ -13,10 +13,10 @@ from device_support import PATIENCE, RP_ID, BootClock
 from stepupd.broker import Broker
 from stepupd.core.call import Result, StepUpCall
 from stepupd.core.effects import TroubleKind
-from stepupd.core.facts import Facts
 from stepupd.core.model import Caller, Claim, Door, Moment, Session, Subject
 from stepupd.core.note import parse_vkey
 from stepupd.core.policy import Policy
+from stepupd.core.risk.facts import Facts
 from stepupd.core.secret import Secret
 from stepupd.devices.key_ring import KeyRing
 from stepupd.devices.simulated import SimulatedBus, SimulatedKey

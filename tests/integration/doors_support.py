@@ -17,7 +17,6 @@ from stepupd.api.listener import Listener, bind_socket
 from stepupd.api.relay import relay_entrance
 from stepupd.api.relay_frames import FROM_DAEMON, Frame, FrameDecoder, Kind, encode
 from stepupd.api.rpc import rpc_entrance
-from stepupd.core.alerts import Pushed, may_push
 from stepupd.core.call import Result, Status
 from stepupd.core.effects import TroubleKind
 from stepupd.core.errors import AuthenticatorError, ConfigError, InternalError, RequestError
@@ -34,7 +33,8 @@ from stepupd.core.model import (
     Session,
     Verdict,
 )
-from stepupd.core.profile import Feature, Profile, Sighting
+from stepupd.core.risk.alerts import Pushed, may_push
+from stepupd.core.risk.profile import Feature, Profile, Sighting
 from stepupd.host.peer import identify
 
 PATIENCE = 60

@@ -6,7 +6,7 @@ from replay_support import FakeDaemon, make_request, read_policy
 
 from stepup.app import run
 from stepup.log_paths import LogPaths
-from stepupd.core.facts import Facts
+from stepupd.core.risk.facts import Facts
 
 HERE = Facts(hour=9, weekday=1, source="192.0.2.7", country="NO", latitude=59.9, longitude=10.7)
 ABROAD = Facts(

@@ -18,8 +18,8 @@ from adviser_support import (
     write_program,
 )
 
-from stepupd.core.advice import MAX_ANSWER, Address, AdviserFailed, AdviserPlan, Format
-from stepupd.core.facts import Advice
+from stepupd.core.risk.advice import MAX_ANSWER, Address, AdviserFailed, AdviserPlan, Format
+from stepupd.core.risk.facts import Advice
 from stepupd.host.advisers import make_adviser, make_advisers
 from stepupd.host.advisers.executable import ProgramAdviser
 from stepupd.host.advisers.http import HttpAdviser

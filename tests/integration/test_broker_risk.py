@@ -7,11 +7,11 @@ from broker_support import ADA, House
 from core_support import make_policy, make_request, make_rule
 from device_support import touch
 
-from stepupd.core.facts import Facts, Observer
-from stepupd.core.learning import Lesson, learn
 from stepupd.core.model import Level, Moment, Reason
 from stepupd.core.policy import Mode, Policy, Rung
-from stepupd.core.profile import Feature, Profile
+from stepupd.core.risk.facts import Facts, Observer
+from stepupd.core.risk.learning import Lesson, learn
+from stepupd.core.risk.profile import Feature, Profile
 
 ABROAD = Facts(hour=10, source="203.0.113.9", country="NZ", latitude=-41.3, longitude=174.8)
 WEIGHING = Policy(

@@ -18,11 +18,11 @@ from circumstances_support import (
 )
 from mmdb_support import write_mmdb
 
-from stepupd.core.asker import Asker, find_asker
 from stepupd.core.errors import InternalError
-from stepupd.core.facts import Advice, Facts, Observer
 from stepupd.core.model import Door
-from stepupd.core.ssh_auth import UNKNOWN_KEY
+from stepupd.core.risk.asker import Asker, find_asker
+from stepupd.core.risk.facts import Advice, Facts, Observer
+from stepupd.core.risk.ssh_auth import UNKNOWN_KEY
 from stepupd.host.geo import GeoDatabase
 from stepupd.host.logins import Belonging, Login
 from stepupd.host.programs import MAX_DEPTH, read_programs

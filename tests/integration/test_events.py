@@ -6,10 +6,10 @@ import pytest
 from broker_support import ADA, BOB, OTHER, OWN, ROOT, SUDO, Person
 from core_support import make_policy
 
-from stepupd.core.alerts import CONSEQUENCES, EventName, Pushed, SecurityEvent
 from stepupd.core.errors import InternalError, RequestError
 from stepupd.core.model import Answer, Caller, Door, Level, Reason, Requirement, Scope
 from stepupd.core.policy import Rule, RuleEffect
+from stepupd.core.risk.alerts import CONSEQUENCES, EventName, Pushed, SecurityEvent
 
 DETECTOR = Caller(990, 4714, Door.SOCKET)
 REVOKED = SecurityEvent("ada", EventName.SESSION_REVOKED, "logged out elsewhere")

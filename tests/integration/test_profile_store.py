@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from stepupd.core.profile import Feature, Profile, Sighting, Whereabouts, make_stranger
+from stepupd.core.risk.profile import Feature, Profile, Sighting, Whereabouts, make_stranger
 from stepupd.store.profiles import CROWD, ProfileStore
 
 KEY = b"p" * 32

@@ -5,11 +5,11 @@ from broker_support import House, Person
 from device_support import RP_ID, make_key, touch
 from replay_support import read_policy
 
-from stepupd.core.facts import Facts
-from stepupd.core.history import History
 from stepupd.core.model import Session
-from stepupd.core.past import parse_past
-from stepupd.core.replay import Replay
+from stepupd.core.rehearsal.history import History
+from stepupd.core.rehearsal.past import parse_past
+from stepupd.core.rehearsal.replay import Replay
+from stepupd.core.risk.facts import Facts
 from stepupd.store.audit_log import AuditLog
 
 POLICY = """

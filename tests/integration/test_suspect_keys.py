@@ -8,11 +8,11 @@ from core_support import make_policy
 from device_support import make_key, touch
 
 from stepupd.core.errors import InternalError
-from stepupd.core.history import History
 from stepupd.core.model import Answer, Reason
-from stepupd.core.past import parse_past
 from stepupd.core.policy import Rung
 from stepupd.core.record import describe_known_key, encode_bytes
+from stepupd.core.rehearsal.history import History
+from stepupd.core.rehearsal.past import parse_past
 from stepupd.devices.simulated import Lie
 
 WARY = make_policy(weights={"suspect_counter": 60}, ladder=(Rung(60, None),))

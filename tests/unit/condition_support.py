@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from core_support import ADA, NOW, SUDO, TERMINAL
 
-from stepupd.core.activity import Activity
-from stepupd.core.facts import Facts
 from stepupd.core.model import Claim, Risk, StepUpRequest
-from stepupd.core.observation import Observation
-from stepupd.core.profile import Profile
+from stepupd.core.risk.activity import Activity
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Profile
 from stepupd.core.variables import list_variables
 from stepupd.store.conditions import Conditions
 from stepupd.store.policy_file import make_policy

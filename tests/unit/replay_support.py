@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 
-from stepupd.core.activity import Activity, Event, remember
 from stepupd.core.decision import Deny, StepUp
 from stepupd.core.entry import encode_line, encode_record
 from stepupd.core.evidence import make_evidence
 from stepupd.core.grants import is_alive, make_grant
 from stepupd.core.judge import judge
-from stepupd.core.learning import Lesson, learn, learn_crowd, may_teach
 from stepupd.core.model import (
     Answer,
     Caller,
@@ -23,8 +21,10 @@ from stepupd.core.model import (
 )
 from stepupd.core.outcome import Outcome
 from stepupd.core.policy import Policy
-from stepupd.core.profile import Profile
 from stepupd.core.record import describe_step_up
+from stepupd.core.risk.activity import Activity, Event, remember
+from stepupd.core.risk.learning import Lesson, learn, learn_crowd, may_teach
+from stepupd.core.risk.profile import Profile
 from stepupd.core.snapshot import Snapshot
 from stepupd.store.policy_file import make_policy
 from stepupd.store.toml_files import parse_document

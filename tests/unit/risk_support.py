@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from core_support import NOW, make_request
 
-from stepupd.core.activity import Activity, Event
-from stepupd.core.facts import Facts
-from stepupd.core.learning import Lesson, learn
-from stepupd.core.observation import Observation
-from stepupd.core.profile import Profile
+from stepupd.core.risk.activity import Activity, Event
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.learning import Lesson, learn
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Profile
 
 HOUR, DAY = 3600.0, 86400.0
 KEY = b"usual-key"

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from stepupd.core.activity import MAX_EVENTS, WINDOW, Activity, Alert, Event
-from stepupd.core.alerts import DAY
 from stepupd.core.errors import ConfigError, InternalError
 from stepupd.core.model import Moment
+from stepupd.core.risk.activity import MAX_EVENTS, WINDOW, Activity, Alert, Event
+from stepupd.core.risk.alerts import DAY
 from stepupd.store import activities
 from stepupd.store.activities import MOST_SUBJECTS, ActivityStore
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from stepupd.core.advice import (
+from stepupd.core.model import Caller, Claim, Door, Session, StepUpRequest, Subject
+from stepupd.core.risk.advice import (
     MAX_ANSWER,
     MAX_QUESTION,
     MAX_REASON,
@@ -15,8 +16,7 @@ from stepupd.core.advice import (
     make_question,
     read_answer,
 )
-from stepupd.core.facts import Advice, Facts
-from stepupd.core.model import Caller, Claim, Door, Session, StepUpRequest, Subject
+from stepupd.core.risk.facts import Advice, Facts
 
 PLAIN = AdviserPlan("engine", ("/bin/true",))
 OPA = AdviserPlan("opa", ("/bin/true",), format=Format.OPA)

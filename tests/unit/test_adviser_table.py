@@ -2,8 +2,8 @@
 
 import pytest
 
-from stepupd.core.advice import Address, AdviserPlan, Format
 from stepupd.core.errors import ConfigError
+from stepupd.core.risk.advice import Address, AdviserPlan, Format
 from stepupd.store.adviser_table import MOST_ADVISERS
 from stepupd.store.configuration import load_settings
 

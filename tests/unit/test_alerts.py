@@ -3,15 +3,15 @@
 import pytest
 
 from stepup.event import EventWord
-from stepupd.core.activity import Alert
-from stepupd.core.alerts import (
+from stepupd.core.model import Caller, Door
+from stepupd.core.risk.activity import Alert
+from stepupd.core.risk.alerts import (
     CONSEQUENCES,
     EventName,
     drop_ended,
     join_alerts,
     may_push,
 )
-from stepupd.core.model import Caller, Door
 
 REVOKING = {
     "session-revoked",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stepupd.core.asker import (
+from stepupd.core.risk.asker import (
     _KINDS,
     _NAMES,
     Asker,

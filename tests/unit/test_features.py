@@ -5,10 +5,10 @@ from core_support import make_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepupd.core.facts import Facts
-from stepupd.core.features import MAX_VALUE, VALUES, find_network, shorten
 from stepupd.core.model import Claim, Session
-from stepupd.core.profile import Feature
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.features import MAX_VALUE, VALUES, find_network, shorten
+from stepupd.core.risk.profile import Feature
 
 
 def value_of(feature, facts=None, **changes):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepupd.core.glob import match_glob
-from stepupd.core.glob_sets import cover_all, covers, overlap_any, overlaps
+from stepupd.core.rehearsal.glob_sets import cover_all, covers, overlap_any, overlaps
 
 PATTERNS = st.text("ab*?", max_size=7)
 TEXTS = st.text("abc", max_size=7)

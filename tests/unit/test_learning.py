@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from risk_support import DAY, HOUR, OFFICE, SETTLED, at, make_lesson, make_profile
 
-from stepupd.core.facts import Facts, Observer
-from stepupd.core.learning import (
+from stepupd.core.model import Answer, Claim, Reason
+from stepupd.core.risk.facts import Facts, Observer
+from stepupd.core.risk.learning import (
     HOURLY_FLOOR,
     NEW_VALUES,
     SMOOTHING,
@@ -19,8 +20,7 @@ from stepupd.core.learning import (
     list_values,
     may_teach,
 )
-from stepupd.core.model import Answer, Claim, Reason
-from stepupd.core.profile import (
+from stepupd.core.risk.profile import (
     HALF_LIFE,
     HOURS_OF_WEEK,
     LEARNING_PAUSE,

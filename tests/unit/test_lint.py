@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepupd.core.errors import ConfigError
-from stepupd.core.finding import Grade
-from stepupd.core.lint import find_faults
 from stepupd.core.model import Level
 from stepupd.core.policy import find_floor
-from stepupd.core.policy_case import run_case
+from stepupd.core.rehearsal.case import run_case
+from stepupd.core.rehearsal.finding import Grade
+from stepupd.core.rehearsal.lint import find_faults
 from stepupd.store.policy_file import make_policy
 from stepupd.store.policy_tests import read_cases
 from stepupd.store.toml_files import parse_document

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepupd.core.facts import Advice, Facts, Observer, describe_facts
-from stepupd.core.past import Past, parse_past
+from stepupd.core.rehearsal.past import Past, parse_past
+from stepupd.core.risk.facts import Advice, Facts, Observer, describe_facts
 
 LINE = {
     "seq": 7,

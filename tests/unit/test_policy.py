@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from risk_support import observe
 
 from stepupd.core.decision import Allow, Deny, Satisfied, StepUp
-from stepupd.core.facts import Facts
 from stepupd.core.model import Claim, Level, Method, Reason, Requirement, Risk, Scope
 from stepupd.core.policy import Policy, Rule, RuleEffect, Rung, decide, join_requirements
-from stepupd.core.risk import assess_observation
+from stepupd.core.risk.assess import assess_observation
+from stepupd.core.risk.facts import Facts
 
 CALM = Risk()
 

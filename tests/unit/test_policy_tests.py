@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepupd.core.errors import ConfigError
-from stepupd.core.policy_case import run_case
-from stepupd.core.signals import DEFAULT_WEIGHTS
+from stepupd.core.rehearsal.case import run_case
+from stepupd.core.risk.signals import DEFAULT_WEIGHTS
 from stepupd.store.policy_file import make_policy
 from stepupd.store.policy_tests import EXPECTATIONS, read_cases
 from stepupd.store.toml_files import parse_document

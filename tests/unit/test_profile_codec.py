@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from risk_support import SETTLED
 
 from stepupd.core.errors import InternalError
-from stepupd.core.profile import Feature, Profile, Sighting, Whereabouts
-from stepupd.core.profile_codec import decode_profile, encode_profile
+from stepupd.core.risk.profile import Feature, Profile, Sighting, Whereabouts
+from stepupd.core.risk.profile_codec import decode_profile, encode_profile
 
 numbers = st.floats(-1e10, 1e10)
 weights = st.floats(0, 1e5)

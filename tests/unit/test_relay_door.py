@@ -5,7 +5,7 @@ import pytest
 from stepupd.api.relay import make_call
 from stepupd.api.relay_frames import RelayRequest
 from stepupd.core.model import Caller, Door
-from stepupd.core.ssh_auth import UNKNOWN_KEY, read_ssh_key
+from stepupd.core.risk.ssh_auth import UNKNOWN_KEY, read_ssh_key
 
 ED25519 = (
     "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\n"

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from risk_support import SETTLED, make_activity, observe
 
-from stepupd.core.activity import MAX_EVENTS, Activity, Event, remember
-from stepupd.core.profile import Feature, Profile, Sighting
-from stepupd.core.signals import SIGNALS
+from stepupd.core.risk.activity import MAX_EVENTS, Activity, Event, remember
+from stepupd.core.risk.profile import Feature, Profile, Sighting
+from stepupd.core.risk.signals import SIGNALS
 
 
 def strength(name, activity, **changes):

@@ -6,12 +6,12 @@ import pytest
 from core_support import NOW, make_request
 from risk_support import DAY, HOUR, OFFICE, SETTLED, at, make_lesson, make_profile, observe
 
-from stepupd.core.facts import Facts
-from stepupd.core.learning import learn
 from stepupd.core.model import Claim, Session
-from stepupd.core.profile import WARM_UP, Profile, make_stranger
-from stepupd.core.signals import SIGNALS
-from stepupd.core.signals.hours import USUAL, find_share
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.learning import learn
+from stepupd.core.risk.profile import WARM_UP, Profile, make_stranger
+from stepupd.core.risk.signals import SIGNALS
+from stepupd.core.risk.signals.hours import USUAL, find_share
 
 NOVELTIES = {
     "new_source": {"facts": replace(OFFICE, source="192.0.2.1")},

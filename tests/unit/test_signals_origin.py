@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from risk_support import HOUR, OFFICE, SETTLED, at, make_lesson, make_profile, observe
 
-from stepupd.core.facts import Facts
-from stepupd.core.learning import learn
 from stepupd.core.model import Claim
-from stepupd.core.profile import Whereabouts
-from stepupd.core.signals import SIGNALS
-from stepupd.core.signals.origin import EARTH_RADIUS, MIN_DISTANCE, UNPLACED, find_distance
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.learning import learn
+from stepupd.core.risk.profile import Whereabouts
+from stepupd.core.risk.signals import SIGNALS
+from stepupd.core.risk.signals.origin import EARTH_RADIUS, MIN_DISTANCE, UNPLACED, find_distance
 
 BERLIN = Whereabouts("198.51.100.7", "DE", 52.52, 13.405, NOW.wall)
 EQUATOR_DEGREE = 111.195

@@ -6,12 +6,12 @@ import pytest
 from core_support import NOW, RP_ID, make_request
 from risk_support import DAY, KEY, OFFICE, SETTLED, at, make_activity, observe
 
-from stepupd.core.activity import Alert
-from stepupd.core.alerts import CONSEQUENCES
-from stepupd.core.facts import Advice, Facts
 from stepupd.core.model import Credential
-from stepupd.core.profile import Profile
-from stepupd.core.signals import SIGNALS
+from stepupd.core.risk.activity import Alert
+from stepupd.core.risk.alerts import CONSEQUENCES
+from stepupd.core.risk.facts import Advice, Facts
+from stepupd.core.risk.profile import Profile
+from stepupd.core.risk.signals import SIGNALS
 
 
 def make_credential(key=KEY, age=100 * DAY, **changes):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepupd.core.ssh_auth import UNKNOWN_KEY, read_ssh_key
+from stepupd.core.risk.ssh_auth import UNKNOWN_KEY, read_ssh_key
 
 MADE = {
     "ed25519": ["-t", "ed25519"],

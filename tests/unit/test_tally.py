@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepupd.core.replay import DENIED, PASSED, Answer, Row
-from stepupd.core.tally import EXAMPLES, Tally
+from stepupd.core.rehearsal.replay import DENIED, PASSED, Answer, Row
+from stepupd.core.rehearsal.tally import EXAMPLES, Tally
 
 MET = st.sampled_from([PASSED, 1, 2, 3, 4, DENIED])
 ANSWERS = st.builds(Answer, MET, st.sampled_from(["a", "b", ""]), st.integers(0, 90))

@@ -6,10 +6,10 @@ import pytest
 from condition_support import make_observation
 from core_support import ADA, NOW, TERMINAL, make_key, make_request
 
-from stepupd.core.activity import Activity, Alert
-from stepupd.core.facts import Facts, Observer
 from stepupd.core.model import Caller, Claim, Door, Risk, Session, Signal
-from stepupd.core.profile import Feature, Profile, Sighting
+from stepupd.core.risk.activity import Activity, Alert
+from stepupd.core.risk.facts import Facts, Observer
+from stepupd.core.risk.profile import Feature, Profile, Sighting
 from stepupd.core.variables import (
     CLAIMED,
     NEVER,

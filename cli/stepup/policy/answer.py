@@ -7,13 +7,13 @@ from datetime import datetime
 from stepup.policy.words import wrap
 from stepup.times import say_span
 from stepupd.core.decision import Decision, Deny, Satisfied, StepUp
-from stepupd.core.explanation import Descent, explain_risk
 from stepupd.core.model import Risk
-from stepupd.core.observation import Observation
-from stepupd.core.past import Past
 from stepupd.core.policy import Mode, Policy, Rung, decide
-from stepupd.core.policy_case import say_decision
-from stepupd.core.replay import WORDS, read_answer
+from stepupd.core.rehearsal.case import say_decision
+from stepupd.core.rehearsal.past import Past
+from stepupd.core.rehearsal.replay import WORDS, read_answer
+from stepupd.core.risk.explanation import Descent, explain_risk
+from stepupd.core.risk.observation import Observation
 from stepupd.core.variables import list_variables
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

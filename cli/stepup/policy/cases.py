@@ -9,7 +9,7 @@ from stepup.policy.files import explain_config_error, load
 from stepup.policy.words import count, wrap
 from stepup.terminal import clean, print_json, print_result
 from stepupd.core.errors import ConfigError
-from stepupd.core.policy_case import Result, run_case
+from stepupd.core.rehearsal.case import Result, run_case
 from stepupd.store.policy_tests import read_cases
 
 _INDENT = " " * 8

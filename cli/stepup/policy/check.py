@@ -8,8 +8,8 @@ from stepup.policy.files import Loaded, explain_config_error, load
 from stepup.policy.words import count, say_located
 from stepup.terminal import print_json, print_result
 from stepupd.core.errors import ConfigError
-from stepupd.core.finding import Finding, Grade
-from stepupd.core.lint import find_faults
+from stepupd.core.rehearsal.finding import Finding, Grade
+from stepupd.core.rehearsal.lint import find_faults
 from stepupd.store.policy_tests import read_cases
 
 

@@ -7,8 +7,8 @@ from stepup.policy.words import count, wrap
 from stepup.tables import draw_table
 from stepup.terminal import clean
 from stepupd.core.policy import Mode, Policy
-from stepupd.core.replay import WORDS, Row
-from stepupd.core.tally import Person, RuleCount, Tally
+from stepupd.core.rehearsal.replay import WORDS, Row
+from stepupd.core.rehearsal.tally import Person, RuleCount, Tally
 
 PEOPLE = 15
 """Rows of people that a terminal shows: those for whom most changes."""

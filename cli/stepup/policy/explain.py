@@ -16,10 +16,10 @@ from stepup.policy.files import Loaded, explain_config_error, load
 from stepup.policy.past import Recalled, recall
 from stepup.terminal import print_json, print_result
 from stepupd.core.errors import ConfigError
-from stepupd.core.observation import Observation
 from stepupd.core.policy import Policy
-from stepupd.core.policy_case import make_usual
-from stepupd.core.quick_judge import QuickJudge
+from stepupd.core.rehearsal.case import make_usual
+from stepupd.core.rehearsal.quick_judge import QuickJudge
+from stepupd.core.risk.observation import Observation
 from stepupd.store.policy_entries import TestEntry
 from stepupd.store.policy_tests import make_facts, make_moment, make_request
 

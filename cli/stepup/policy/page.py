@@ -17,7 +17,7 @@ from stepup.policy.comparison import (
 )
 from stepup.policy.plots import Bar, draw_bars, text
 from stepupd.core.policy import Mode, Policy
-from stepupd.core.tally import Tally
+from stepupd.core.rehearsal.tally import Tally
 
 PEOPLE = 200
 """Rows of people on the page."""

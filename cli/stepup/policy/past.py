@@ -9,11 +9,11 @@ import msgspec
 
 from stepup.log_paths import explain_file_error
 from stepup.policy.groups import list_all_groups
-from stepupd.core.history import History
-from stepupd.core.observation import Observation
-from stepupd.core.past import Past
 from stepupd.core.policy import Policy
-from stepupd.core.replay import Replay
+from stepupd.core.rehearsal.history import History
+from stepupd.core.rehearsal.past import Past
+from stepupd.core.rehearsal.replay import Replay
+from stepupd.core.risk.observation import Observation
 from stepupd.store.past_log import needs_everybody, read_past
 
 

@@ -16,7 +16,7 @@ from stepup.policy.groups import list_all_groups
 from stepup.terminal import clean, print_error, print_json, print_result
 from stepupd.core.errors import ConfigError
 from stepupd.core.policy import Policy
-from stepupd.core.tally import Tally
+from stepupd.core.rehearsal.tally import Tally
 from stepupd.store.past_log import Task, replay_log
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from stepupd.core.advice import AdviserFailed, AdviserPlan
-from stepupd.core.facts import Advice
+from stepupd.core.risk.advice import AdviserFailed, AdviserPlan
+from stepupd.core.risk.facts import Advice
 
 __all__ = ["Adviser", "AdviserFailed", "make_adviser", "make_advisers"]
 

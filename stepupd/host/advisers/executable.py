@@ -17,9 +17,15 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from stepupd.core.advice import MAX_ANSWER, AdviserFailed, AdviserPlan, encode_question, read_answer
 from stepupd.core.errors import ConfigError
-from stepupd.core.facts import Advice
+from stepupd.core.risk.advice import (
+    MAX_ANSWER,
+    AdviserFailed,
+    AdviserPlan,
+    encode_question,
+    read_answer,
+)
+from stepupd.core.risk.facts import Advice
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _REAPING = 0.2

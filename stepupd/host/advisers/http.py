@@ -21,7 +21,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 
-from stepupd.core.advice import (
+from stepupd.core.risk.advice import (
     MAX_ANSWER,
     Address,
     AdviserFailed,
@@ -29,7 +29,7 @@ from stepupd.core.advice import (
     encode_question,
     read_answer,
 )
-from stepupd.core.facts import Advice
+from stepupd.core.risk.facts import Advice
 
 _HEADERS = {
     "Content-Type": "application/json",

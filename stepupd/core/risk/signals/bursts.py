@@ -4,10 +4,10 @@ The law of this file: the subject's own rate may widen what is ordinary, up to a
 keeps a person who types fast from being a burst. What is counted ended within the last hour.
 """
 
-from stepupd.core.activity import MAX_EVENTS
-from stepupd.core.observation import Observation
-from stepupd.core.profile import NOTHING, Feature
-from stepupd.core.signals.kinds import Finding, find, ramp
+from stepupd.core.risk.activity import MAX_EVENTS
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import NOTHING, Feature
+from stepupd.core.risk.signals.kinds import Finding, find, ramp
 
 SHORT = 300.0
 """Seconds of the short look; the long one is an hour."""

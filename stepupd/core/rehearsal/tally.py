@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from statistics import median
 
-from stepupd.core.replay import DENIED, PASSED, Row
+from stepupd.core.rehearsal.replay import DENIED, PASSED, Row
 
 EXAMPLES = 20
 """Risky entries of each kind that are named."""

@@ -6,9 +6,9 @@ below 30 alone, and what hardly ever happens to an honest person reaches 60 alon
 
 from collections.abc import Mapping
 
-from stepupd.core.facts import Observer
-from stepupd.core.profile import Feature
-from stepupd.core.signals import (
+from stepupd.core.risk.facts import Observer
+from stepupd.core.risk.profile import Feature
+from stepupd.core.risk.signals import (
     asking,
     authenticators,
     bursts,
@@ -18,7 +18,7 @@ from stepupd.core.signals import (
     presence,
     told,
 )
-from stepupd.core.signals.kinds import SignalKind
+from stepupd.core.risk.signals.kinds import SignalKind
 
 _SOURCE = frozenset({Observer.SOURCE})
 _GEO = frozenset({Observer.SOURCE, Observer.GEO})

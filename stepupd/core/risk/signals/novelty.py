@@ -5,10 +5,10 @@ was seen fades back to new as its weight falls below `KNOWN`. What is not known 
 here: if an observer failed to see it, that counts in full elsewhere.
 """
 
-from stepupd.core.features import VALUES
-from stepupd.core.observation import Observation
-from stepupd.core.profile import HALF_LIFE, KNOWN, NOTHING, WARM_UP, Feature, Profile, fade
-from stepupd.core.signals.kinds import Finding, Look, find
+from stepupd.core.risk.features import VALUES
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import HALF_LIFE, KNOWN, NOTHING, WARM_UP, Feature, Profile, fade
+from stepupd.core.risk.signals.kinds import Finding, Look, find
 
 _DAY = 86400.0
 

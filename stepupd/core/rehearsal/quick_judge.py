@@ -10,9 +10,9 @@ from bisect import bisect_right
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
 from stepupd.core.grants import find_grant
 from stepupd.core.model import Risk
-from stepupd.core.observation import Observation
 from stepupd.core.policy import Policy, decide
-from stepupd.core.risk import assess_kinds, list_kinds
+from stepupd.core.risk.assess import assess_kinds, list_kinds
+from stepupd.core.risk.observation import Observation
 from stepupd.core.variables import list_variables
 
 KEPT = 4096

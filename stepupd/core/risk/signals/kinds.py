@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stepupd.core.facts import Observer
-from stepupd.core.observation import Observation
-from stepupd.core.profile import Feature
+from stepupd.core.risk.facts import Observer
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Feature
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ known yet is what is expected of the signal, never a certainty.
 from enum import StrEnum, unique
 from math import log2
 
-from stepupd.core.features import VALUES
-from stepupd.core.observation import Observation
-from stepupd.core.profile import Feature, Profile
-from stepupd.core.signals.kinds import Finding, SignalKind
+from stepupd.core.risk.features import VALUES
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Feature, Profile
+from stepupd.core.risk.signals.kinds import Finding, SignalKind
 
 POINTS_PER_BIT = 6.0
 """Calibration: 30 points are 5 bits (32 to 1), 60 are 10 (1,000 to 1), 90 are 15 (33,000 to 1)."""

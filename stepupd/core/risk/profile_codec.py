@@ -10,7 +10,7 @@ from math import isfinite
 from typing import cast
 
 from stepupd.core.errors import InternalError
-from stepupd.core.profile import (
+from stepupd.core.risk.profile import (
     HOURS_OF_WEEK,
     MAX_VALUES,
     Feature,

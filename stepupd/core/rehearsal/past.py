@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import msgspec
 
-from stepupd.core.facts import Facts
 from stepupd.core.model import Answer, Claim, Door, Level, Reason, Session
+from stepupd.core.risk.facts import Facts
 
 LEVELS = {level.word: level for level in Level}
 

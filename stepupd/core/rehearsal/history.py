@@ -11,15 +11,15 @@ from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
-from stepupd.core.activity import Activity, Alert, Event, remember
-from stepupd.core.alerts import join_alerts
-from stepupd.core.facts import Facts
-from stepupd.core.learning import Lesson, learn, learn_crowd, may_teach
 from stepupd.core.model import Caller, Credential, Grant, Moment, Risk, StepUpRequest, Subject
-from stepupd.core.observation import Observation
-from stepupd.core.past import LEVELS, Past, PastRequest, parse_time
 from stepupd.core.policy import Policy
-from stepupd.core.profile import Profile, make_stranger
+from stepupd.core.rehearsal.past import LEVELS, Past, PastRequest, parse_time
+from stepupd.core.risk.activity import Activity, Alert, Event, remember
+from stepupd.core.risk.alerts import join_alerts
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.learning import Lesson, learn, learn_crowd, may_teach
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Profile, make_stranger
 
 CROWD = 2**32 - 1
 """The uid that no account has: the profile of all subjects together."""

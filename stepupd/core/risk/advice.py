@@ -17,8 +17,8 @@ import msgspec
 
 from stepupd.core.display import escape, shorten
 from stepupd.core.errors import InternalError
-from stepupd.core.facts import Advice, Facts
 from stepupd.core.model import StepUpRequest
+from stepupd.core.risk.facts import Advice, Facts
 
 VERSION = 1
 """Of the question. New fields come without a new version."""

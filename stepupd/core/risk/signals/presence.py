@@ -1,7 +1,7 @@
 """Whether a person is there: the seat, the screen, the last proof, the machine's own waking."""
 
-from stepupd.core.observation import Observation
-from stepupd.core.signals.kinds import Finding, find, ramp
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.signals.kinds import Finding, find, ramp
 
 BOOTED, RESUMED = 300.0, 120.0
 """Seconds for which a machine has just booted, just woken up."""

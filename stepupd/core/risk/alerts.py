@@ -12,8 +12,8 @@ say.
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
-from stepupd.core.activity import Alert
 from stepupd.core.model import Caller
+from stepupd.core.risk.activity import Alert
 
 DAY = 86400.0
 MOST_SECONDS = 7 * DAY

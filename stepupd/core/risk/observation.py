@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from stepupd.core.activity import Activity
-from stepupd.core.facts import Facts
 from stepupd.core.model import Credential, Grant, Moment, StepUpRequest
-from stepupd.core.profile import Profile
+from stepupd.core.risk.activity import Activity
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ that it matches; nothing is said of what takes two rules together, or a conditio
 
 from collections.abc import Iterator
 
-from stepupd.core.finding import Finding, Grade
-from stepupd.core.glob_sets import cover_all, overlap_any
 from stepupd.core.policy import Rule, RuleEffect, join_requirements
+from stepupd.core.rehearsal.finding import Finding, Grade
+from stepupd.core.rehearsal.glob_sets import cover_all, overlap_any
 
 
 def compare_rules(rules: tuple[Rule, ...]) -> Iterator[Finding]:

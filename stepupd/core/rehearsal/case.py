@@ -8,15 +8,15 @@ as an agent that asks or a locked screen, and the signals and the score that it 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from stepupd.core.activity import Activity
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
-from stepupd.core.facts import Facts
-from stepupd.core.learning import Lesson, learn
 from stepupd.core.model import Credential, Moment, Risk, Signal, StepUpRequest
-from stepupd.core.observation import Observation
 from stepupd.core.policy import Policy, decide
-from stepupd.core.profile import Profile
-from stepupd.core.quick_judge import QuickJudge
+from stepupd.core.rehearsal.quick_judge import QuickJudge
+from stepupd.core.risk.activity import Activity
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.learning import Lesson, learn
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Profile
 from stepupd.core.variables import list_variables
 
 LESSONS = 60

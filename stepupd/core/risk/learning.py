@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from stepupd.core.facts import Facts
-from stepupd.core.features import VALUES, find_network
 from stepupd.core.model import Answer, Moment, Reason, StepUpRequest
-from stepupd.core.profile import (
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.features import VALUES, find_network
+from stepupd.core.risk.profile import (
     HOURS_OF_WEEK,
     KNOWN,
     LEARNING_PAUSE,
@@ -31,7 +31,7 @@ from stepupd.core.profile import (
     Whereabouts,
     fade,
 )
-from stepupd.core.signals import SIGNALS
+from stepupd.core.risk.signals import SIGNALS
 
 UNPROVED = 0.25
 """What a request gains that a rule or a grant let through without a proof of its own."""

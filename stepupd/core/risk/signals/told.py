@@ -5,10 +5,10 @@ The law of this file: the strongest counts; what is not understood counts in ful
 
 from collections.abc import Mapping
 
-from stepupd.core.activity import Alert
-from stepupd.core.facts import Advice
-from stepupd.core.observation import Observation
-from stepupd.core.signals.kinds import Finding, find
+from stepupd.core.risk.activity import Alert
+from stepupd.core.risk.facts import Advice
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.signals.kinds import Finding, find
 
 _STRENGTH: Mapping[str, float] = {
     "assurance-level-change": 0.5,

@@ -6,9 +6,9 @@ name, so these raise risk and never lower it.
 
 from functools import lru_cache
 
-from stepupd.core.asker import Asker, find_asker
-from stepupd.core.observation import Observation
-from stepupd.core.signals.kinds import Finding
+from stepupd.core.risk.asker import Asker, find_asker
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.signals.kinds import Finding
 
 _AUTOMATED = frozenset({Asker.CRON, Asker.WEB, Asker.SERVICE})
 

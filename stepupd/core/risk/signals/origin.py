@@ -6,11 +6,11 @@ sphere of the Earth's mean radius, less what is uncertain about both ends.
 
 from math import asin, cos, radians, sin, sqrt
 
-from stepupd.core.facts import Facts
-from stepupd.core.features import read_address
-from stepupd.core.observation import Observation
-from stepupd.core.profile import Whereabouts
-from stepupd.core.signals.kinds import Finding
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.features import read_address
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import Whereabouts
+from stepupd.core.risk.signals.kinds import Finding
 
 EARTH_RADIUS = 6371.0
 """Kilometres, the mean (IUGG)."""

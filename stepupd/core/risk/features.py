@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 
-from stepupd.core.facts import Facts
 from stepupd.core.model import StepUpRequest
-from stepupd.core.profile import Feature
+from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.profile import Feature
 
 MAX_VALUE = 128
 """Characters kept of a value; what is longer ends in a digest of the whole."""

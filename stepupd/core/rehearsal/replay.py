@@ -11,16 +11,16 @@ Not done here: reading the log, adding up (`tally`).
 from dataclasses import replace
 from typing import NamedTuple
 
-from stepupd.core.alerts import CONSEQUENCES
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
 from stepupd.core.grants import is_alive
-from stepupd.core.history import History, decode_id
 from stepupd.core.management import FALLBACK_RULE
 from stepupd.core.model import Grant, Level, Method, Requirement, Scope
-from stepupd.core.observation import Observation
-from stepupd.core.past import LEVELS, Past, PastGrant
 from stepupd.core.policy import Policy
-from stepupd.core.quick_judge import QuickJudge
+from stepupd.core.rehearsal.history import History, decode_id
+from stepupd.core.rehearsal.past import LEVELS, Past, PastGrant
+from stepupd.core.rehearsal.quick_judge import QuickJudge
+from stepupd.core.risk.alerts import CONSEQUENCES
+from stepupd.core.risk.observation import Observation
 
 PASSED, DENIED = 0, 9
 """How a request was met, where it was not a level that was asked for."""

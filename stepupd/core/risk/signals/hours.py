@@ -6,8 +6,8 @@ with what the same number of requests would give if they came evenly through the
 bins are looked at first, and often they are enough.
 """
 
-from stepupd.core.observation import Observation
-from stepupd.core.profile import (
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import (
     HOURS_OF_WEEK,
     NOTHING,
     WARM_UP_HOURS,
@@ -15,8 +15,8 @@ from stepupd.core.profile import (
     Profile,
     fade,
 )
-from stepupd.core.signals.kinds import Finding, find
-from stepupd.core.signals.novelty import judge_warmth
+from stepupd.core.risk.signals.kinds import Finding, find
+from stepupd.core.risk.signals.novelty import judge_warmth
 
 USUAL = 0.5
 """From this part of an even spread on, an hour is usual."""

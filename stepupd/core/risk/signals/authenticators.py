@@ -1,8 +1,8 @@
 """What is odd about the subject's authenticators, as far as the store knows them."""
 
-from stepupd.core.observation import Observation
-from stepupd.core.profile import NOTHING, Feature
-from stepupd.core.signals.kinds import Finding, find
+from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.profile import NOTHING, Feature
+from stepupd.core.risk.signals.kinds import Finding, find
 
 NEW = 7 * 86400.0
 """Seconds for which an enrolled key is new."""

@@ -1,0 +1,1 @@
+"""Trying a policy out: reading it critically, testing it, replaying the log under it."""

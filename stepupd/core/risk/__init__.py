@@ -1,0 +1,1 @@
+"""How unusual a request is: what is observed, what is usual, and what the difference weighs."""
