@@ -12,6 +12,8 @@ from time import monotonic
 import pytest
 from deb_support import PATIENCE, ROOT, Copy, build, build_once, copy_source, read_bill
 
+pytestmark = pytest.mark.timeout(900)  # building and examining it, on a busy machine
+
 MAXIMUM_EXPOSURE = 1.2
 AS_SERVICE = (
     *("setpriv", "--reuid=stepupd", "--regid=stepupd", "--clear-groups", "--no-new-privs"),

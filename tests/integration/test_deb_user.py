@@ -10,6 +10,8 @@ from time import monotonic
 import pytest
 from deb_support import PATIENCE, ROOT, Copy, build_once
 
+pytestmark = pytest.mark.timeout(900)  # building and examining it, on a busy machine
+
 UNITS = ROOT / "systemd" / "user"
 NEEDS_PRIVILEGES = (
     r"(Protect\w+|Private\w+|ReadWritePaths|StateDirectory|LogsDirectory|CapabilityBoundingSet"

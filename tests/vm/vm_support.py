@@ -103,7 +103,8 @@ class Guest:
 
     def log_in(self, command: str, user: str = "ada") -> "Login":
         """Start a command on a terminal of its own, thus in a session of its own."""
-        return Login(self.machine.log_in(user, command))
+        # Through a shared connection ssh passes our own terminal's modes on: of none, all off.
+        return Login(self.machine.log_in(user, f"stty sane; {command}"))
 
     def await_silent_terminal(self, program: str) -> None:
         """Wait until a program takes what is typed unseen; what came before that, it drops."""
