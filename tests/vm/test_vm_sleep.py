@@ -1,7 +1,7 @@
 """What only a booted machine shows of sleep and of keys that go: real suspend, real uevents."""
 
 import pytest
-from vm_support import LIMIT_S, NODE, POLICY, ROOT
+from vm_support import LIMIT_S, NODE, PATIENCE, POLICY, ROOT
 
 pytestmark = pytest.mark.timeout(LIMIT_S)
 
@@ -47,7 +47,7 @@ def test_attack_069_a_request_does_not_outlive_sleep(installed):
 
     assert status == 1
     assert ROOT not in text
-    assert not installed.key.touch()
+    assert installed.key.wait_for_idle(PATIENCE)
     assert '"reason":"cancelled"' in installed.run(f'grep \'"kind":"step-up"\' {LOG} | tail -n1')
     installed.await_true("journalctl -b -u systemd-suspend | grep -q 'returned from sleep'")
     again = installed.log_in("sudo id -u")
