@@ -19,10 +19,9 @@ from town import DAY, Event, live, people
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
 from stepupd.core.judge import judge
 from stepupd.core.model import Grant, Level, Method, Scope
-from stepupd.core.policy import Policy
+from stepupd.core.policy import Policy, Score
 from stepupd.core.risk.activity import Activity, remember
 from stepupd.core.risk.activity import Event as Ended
-from stepupd.core.risk.assess import Score
 from stepupd.core.risk.learning import Lesson, learn, learn_crowd
 from stepupd.core.risk.profile import Profile
 from stepupd.core.snapshot import Snapshot

@@ -44,7 +44,7 @@ from stepupd.core.prompts import say_notice
 from stepupd.core.record import describe_step_up, describe_withdrawal
 from stepupd.core.report import report
 from stepupd.core.snapshot import Snapshot
-from stepupd.habits import look_around, note, teach
+from stepupd.habits import look_around, note
 from stepupd.interruption import Interruption, Start
 from stepupd.world import Conversation, KeyTurn, World
 
@@ -122,6 +122,9 @@ class Broker:
     def _learn(self, now: Snapshot, outcome: Outcome) -> None:
         """Take in how it ended; nobody waits until it is on the disk."""
         if outcome.decision is not None and now.profile is not None:
+            # Only here: where nothing is weighed, nothing of it is loaded.
+            from stepupd.lessons import teach  # noqa: PLC0415
+
             note(self.world, now, outcome)
             self._writer.submit(teach, self.world, now, outcome).add_done_callback(_tell)
 

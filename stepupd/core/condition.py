@@ -6,6 +6,22 @@ from typing import Protocol
 Variable = bool | int | float | str | tuple[str, ...]
 """What a condition's variable may be."""
 
+CLAIMED = frozenset(
+    {
+        "asker",
+        "command",
+        "program",
+        "programs",
+        "reason",
+        "rhost",
+        "risk",
+        "ruser",
+        "signals",
+        "ssh_client",
+    }
+)
+"""Variables that turn on what the caller says, or can make itself look like; see `variables`."""
+
 
 class Condition(Protocol):
     """A compiled expression; `store` makes it."""

@@ -7,9 +7,7 @@ The law of this file: the risk is weighed whatever the mode. While a policy is o
 from stepupd.core.decision import Decision
 from stepupd.core.model import Risk
 from stepupd.core.policy import Mode, decide
-from stepupd.core.risk.assess import assess_observation
 from stepupd.core.snapshot import Snapshot
-from stepupd.core.variables import list_variables
 
 
 def judge(now: Snapshot) -> Decision:
@@ -26,6 +24,10 @@ def _judge(now: Snapshot, *, is_enforced: bool) -> Decision:
     policy, request = now.policy, now.request
     if not policy.is_weighing:
         return decide(policy, request, Risk(), now.grants, now.now)
+    # Only here: most machines weigh nothing, and the signals take two megabytes.
+    from stepupd.core.risk.assess import assess_observation  # noqa: PLC0415
+    from stepupd.core.variables import list_variables  # noqa: PLC0415
+
     observation = now.observation
     risk = assess_observation(observation, policy.weights, policy.score)
     return decide(

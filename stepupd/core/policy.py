@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, unique
 
-from stepupd.core.condition import Condition, Variable
+from stepupd.core.condition import CLAIMED, Condition, Variable
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
 from stepupd.core.glob import find_prefix, match_any
 from stepupd.core.grants import find_grant
@@ -30,10 +30,7 @@ from stepupd.core.model import (
     StepUpRequest,
     Subject,
 )
-from stepupd.core.risk.assess import find_observers
 from stepupd.core.risk.facts import Observer
-from stepupd.core.risk.scores import Score
-from stepupd.core.variables import CLAIMED
 
 _REMEMBERED = 256
 """For how many pairs of action and subject the rules are kept; actions come from callers."""
@@ -103,6 +100,14 @@ class Mode(StrEnum):
     """Only recorded: the rules hold, the ladder does not."""
 
 
+@unique
+class Score(StrEnum):
+    """How risk is counted; see `risk.scores`."""
+
+    WEIGHTS = "weights"
+    LIKELIHOOD = "likelihood"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """All rules, in order. `digest` names the text they came from (hex SHA-256)."""
@@ -131,7 +136,11 @@ class Policy:
         used = (rule.when.names for rule in self.rules if rule.when is not None)
         names: frozenset[str] = frozenset().union(*used)
         object.__setattr__(self, "names", names)
-        object.__setattr__(self, "observers", find_observers(self.weights, names))
+        if self.is_weighing:
+            # Only here: most machines weigh nothing, and the signals take two megabytes.
+            from stepupd.core.risk.assess import find_observers  # noqa: PLC0415
+
+            object.__setattr__(self, "observers", find_observers(self.weights, names))
 
     @property
     def is_weighing(self) -> bool:

@@ -4,9 +4,9 @@ The law of this file:
 * a variable whose observer failed is left out, so that a condition which turns on it is in error;
 * what nobody can know takes the value that makes a request look riskier: what was never proved
   is long past, a screen that cannot be seen is locked;
-* a variable that depends on anything the caller says or can make itself look like is marked as
-  claimed: so are risk, in which claims weigh, and the names of programs, which they choose. A rule
-  whose condition uses one may only ask for more (see `policy`).
+* a variable that depends on anything the caller says or can make itself look like stands in
+  `condition.CLAIMED`: so do risk, in which claims weigh, and the names of programs, which they
+  choose. A rule whose condition uses one may only ask for more (see `policy`).
 
 Nothing is compiled or decided here.
 """
@@ -45,7 +45,6 @@ class Description:
 
     kind: Kind
     meaning: str
-    is_claimed: bool = False
     observer: Observer | None = None
     """Who has to be asked for it."""
     is_learned: bool = False
@@ -131,39 +130,31 @@ VARIABLES: Mapping[str, Description] = {
     "program": Description(
         Kind.STRING,
         'name of the program that asks; "" if unknown',
-        is_claimed=True,
         observer=Observer.PROGRAMS,
     ),
     "programs": Description(
         Kind.STRINGS,
         "its name and those of the programs above it, nearest first",
-        is_claimed=True,
         observer=Observer.PROGRAMS,
     ),
     "asker": Description(
         Kind.STRING,
         "what they look like: terminal, ssh, cron, web, editor, agent, service or unknown",
-        is_claimed=True,
         observer=Observer.PROGRAMS,
     ),
-    "risk": Description(Kind.INT, "the score, in which claims weigh too", is_claimed=True),
-    "signals": Description(Kind.STRINGS, "names of the signals that add to it", is_claimed=True),
-    "command": Description(
-        Kind.STRING, "the claimed command, a space between the arguments", is_claimed=True
-    ),
-    "reason": Description(Kind.STRING, "why it says that it asks", is_claimed=True),
-    "ruser": Description(Kind.STRING, "the remote user that PAM names", is_claimed=True),
-    "rhost": Description(Kind.STRING, "the remote host that PAM names", is_claimed=True),
+    "risk": Description(Kind.INT, "the score, in which claims weigh too"),
+    "signals": Description(Kind.STRINGS, "names of the signals that add to it"),
+    "command": Description(Kind.STRING, "the claimed command, a space between the arguments"),
+    "reason": Description(Kind.STRING, "why it says that it asks"),
+    "ruser": Description(Kind.STRING, "the remote user that PAM names"),
+    "rhost": Description(Kind.STRING, "the remote host that PAM names"),
     "ssh_client": Description(
         Kind.STRING,
         'version text of the ssh client; always "" but in tests',
-        is_claimed=True,
         observer=Observer.SOURCE,
     ),
 }
 """Every variable, in the order of the manual."""
-
-CLAIMED = frozenset(name for name, row in VARIABLES.items() if row.is_claimed)
 
 
 def list_observers(names: Iterable[str]) -> frozenset[Observer]:

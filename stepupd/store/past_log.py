@@ -21,12 +21,11 @@ import msgspec
 
 from stepupd.core.entry import LINE_LIMIT
 from stepupd.core.errors import ConfigError, InternalError
-from stepupd.core.policy import Policy
+from stepupd.core.policy import Policy, Score
 from stepupd.core.rehearsal.history import History
 from stepupd.core.rehearsal.past import Past, parse_past
 from stepupd.core.rehearsal.replay import Replay
 from stepupd.core.rehearsal.tally import Tally
-from stepupd.core.risk.scores import Score
 from stepupd.store.policy_file import make_policy
 from stepupd.store.toml_files import Document
 

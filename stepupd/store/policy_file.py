@@ -8,15 +8,14 @@ Which rule applies is decided in `core.policy`.
 """
 
 import hashlib
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
-from stepupd.core.condition import Condition
+from stepupd.core.condition import CLAIMED, Condition
 from stepupd.core.errors import ConfigError
 from stepupd.core.model import Level, Method, Requirement, Scope
 from stepupd.core.policy import Mode, Policy, Rule, RuleEffect
-from stepupd.core.variables import CLAIMED
-from stepupd.store.conditions import Conditions
 from stepupd.store.durations import parse_duration
 from stepupd.store.levels import read_level
 from stepupd.store.policy_entries import (
@@ -24,11 +23,15 @@ from stepupd.store.policy_entries import (
     OneOrMore,
     PolicyEntry,
     PolicyTable,
+    RiskEntry,
     RuleEntry,
 )
-from stepupd.store.risk_table import Weighing, read_risk
 from stepupd.store.toml_files import Document
 from stepupd.store.toml_positions import Path
+from stepupd.store.weighing import Weighing
+
+if TYPE_CHECKING:
+    from stepupd.store.conditions import Conditions
 
 MAX_NAME = 64
 """A rule's name is shown to people and written to every audit entry."""
@@ -58,7 +61,7 @@ def make_policy(documents: tuple[Document, ...]) -> Policy:
     written = [(document, document.convert(PolicyEntry)) for document in documents]
     risk = _find_only("risk", [(document, entry.risk) for document, entry in written])
     table = _find_only("policy", [(document, entry.policy) for document, entry in written])
-    weighing = Weighing() if risk is None else read_risk(*risk)
+    weighing = Weighing() if risk is None else _read_risk(*risk)
     return Policy(
         _read_rules(written),
         weighing.ladder,
@@ -70,13 +73,26 @@ def make_policy(documents: tuple[Document, ...]) -> Policy:
     )
 
 
+def _read_risk(document: Document, table: RiskEntry) -> Weighing:
+    # Only here, as with conditions: what a policy does not use is not loaded.
+    from stepupd.store.risk_table import read_risk  # noqa: PLC0415
+
+    return read_risk(document, table)
+
+
+def _make_compiler() -> "Conditions":
+    from stepupd.store.conditions import Conditions  # noqa: PLC0415 - see above
+
+    return Conditions()
+
+
 def _read_rules(written: Iterable[tuple[Document, PolicyEntry]]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     seen: dict[str, str] = {}
-    conditions = Conditions()
+    compiler = cache(_make_compiler)  # one for all rules, and made by the first that needs it
     for document, entry in written:
         for index, one in enumerate(entry.rule):
-            rule = _RuleReader(document, index, one, conditions).read()
+            rule = _RuleReader(document, index, one, compiler).read()
             if rule.name in seen:
                 raise document.fault(
                     ("rule", index, "name"),
@@ -122,10 +138,14 @@ class _RuleReader:
     """Reads one rule; knows where it stands."""
 
     def __init__(
-        self, document: Document, index: int, written: RuleEntry, conditions: Conditions
+        self,
+        document: Document,
+        index: int,
+        written: RuleEntry,
+        compiler: "Callable[[], Conditions]",
     ) -> None:
         self.document = document
-        self.conditions = conditions
+        self.compiler = compiler
         self.at: Path = ("rule", index)
         self.written = written
 
@@ -155,7 +175,7 @@ class _RuleReader:
     def read_condition(self, effect: RuleEffect) -> Condition | None:
         if self.written.when is None:
             return None
-        condition = self.conditions.read(self.document, (*self.at, "when"), self.written.when)
+        condition = self.compiler().read(self.document, (*self.at, "when"), self.written.when)
         claimed = sorted(condition.names & CLAIMED)
         if claimed and effect is RuleEffect.ALLOW:
             raise self.fault(

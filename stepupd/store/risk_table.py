@@ -5,15 +5,13 @@ never negative, and belongs to a signal that exists.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from stepupd.core.policy import Rung
-from stepupd.core.risk.scores import Score
+from stepupd.core.policy import Rung, Score
 from stepupd.core.risk.signals import DEFAULT_WEIGHTS, SIGNALS
 from stepupd.store.levels import read_level
 from stepupd.store.policy_entries import RiskEntry, RungEntry
 from stepupd.store.toml_files import Document
+from stepupd.store.weighing import Weighing
 
 MAX_SCORE = 1000
 """Ten times what a ladder from 1 to 100 needs."""
@@ -23,16 +21,6 @@ DEFAULT_SCORE = Score.WEIGHTS
 _AT = ("risk", "ladder")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 """RFC 9562 section 4: the text form, and no other that Python would take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Weighing:
-    """What `[risk]` says."""
-
-    ladder: tuple[Rung, ...] = ()
-    weights: Mapping[str, int] = field(default_factory=dict)
-    score: Score = Score.WEIGHTS
-    denied_models: frozenset[bytes] = frozenset()
 
 
 def read_risk(document: Document, written: RiskEntry) -> Weighing:

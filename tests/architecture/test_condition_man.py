@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from stepupd.core.condition import CLAIMED
 from stepupd.core.variables import VARIABLES, Kind
 from stepupd.store import conditions
 
@@ -20,7 +21,7 @@ def write_items(*, is_claimed):
     return {
         name: f"{WORDS[row.kind]}: {row.meaning}."
         for name, row in VARIABLES.items()
-        if row.is_claimed is is_claimed
+        if (name in CLAIMED) is is_claimed
     }
 
 

@@ -19,9 +19,16 @@ MAY_IMPORT = {
     "stepupd.api": ({"stepupd.core", "stepupd.api"}, "doors are thin"),
     "stepupd.world": ({"stepupd.core"}, "it only says what the broker needs"),
     "stepupd.habits": ({"stepupd.core", "stepupd.world"}, "it is handed the rest"),
+    "stepupd.lessons": ({"stepupd.core", "stepupd.world"}, "it is handed the rest"),
     "stepupd.interruption": ({"stepupd.core"}, "it knows that something was cut, not what"),
     "stepupd.broker": (
-        {"stepupd.core", "stepupd.world", "stepupd.habits", "stepupd.interruption"},
+        {
+            "stepupd.core",
+            "stepupd.world",
+            "stepupd.habits",
+            "stepupd.interruption",
+            "stepupd.lessons",
+        },
         "it is handed the rest",
     ),
     "stepupd.service": (

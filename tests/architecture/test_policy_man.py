@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from stepupd.core.model import Level, Method, Requirement, Scope
-from stepupd.core.policy import Mode
+from stepupd.core.policy import Mode, Score
 from stepupd.core.risk.advice import DEADLINE, LONGEST_DEADLINE
-from stepupd.core.risk.scores import Score
 from stepupd.core.risk.signals import SIGNALS
 from stepupd.store import adviser_table, policy_file, risk_table, toml_files
 from stepupd.store.adviser_table import AdviserEntry

@@ -6,10 +6,10 @@ import pytest
 from core_support import NOW
 from risk_support import DAY, HOUR, OFFICE, SETTLED, at, make_lesson, make_profile, observe
 
+from stepupd.core.policy import Score
 from stepupd.core.risk.assess import assess_observation
 from stepupd.core.risk.facts import Facts, Observer
 from stepupd.core.risk.learning import learn
-from stepupd.core.risk.scores import Score
 from stepupd.core.risk.signals import SIGNALS
 
 NEEDING = [

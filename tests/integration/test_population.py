@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stepupd.core.risk.scores import Score
+from stepupd.core.policy import Score
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

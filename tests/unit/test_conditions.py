@@ -15,8 +15,9 @@ from condition_support import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stepupd.core.condition import CLAIMED
 from stepupd.core.errors import ConfigError
-from stepupd.core.variables import CLAIMED, VARIABLES, Kind
+from stepupd.core.variables import VARIABLES, Kind
 from stepupd.store.conditions import MAX_TEXT, Conditions
 from stepupd.store.toml_files import parse_document
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from replay_support import FakeDaemon, make_request, read_policy
 
 from stepupd.core.judge import judge
+from stepupd.core.policy import Score
 from stepupd.core.rehearsal.history import History
 from stepupd.core.rehearsal.past import parse_past
 from stepupd.core.rehearsal.quick_judge import QuickJudge
 from stepupd.core.rehearsal.replay import DENIED, PASSED, Replay
 from stepupd.core.rehearsal.tally import Tally
 from stepupd.core.risk.facts import Facts
-from stepupd.core.risk.scores import Score
 from stepupd.core.snapshot import Snapshot
 
 HERE = Facts(hour=9, weekday=1, source="192.0.2.7", country="NO", latitude=59.9, longitude=10.7)

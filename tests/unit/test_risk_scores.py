@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from risk_support import DAY, HOUR, KEY, OFFICE, SETTLED, at, make_lesson, make_profile, observe
 
 from stepupd.core.model import Claim, Level, Risk, Signal
-from stepupd.core.policy import Rung
+from stepupd.core.policy import Rung, Score
 from stepupd.core.risk.activity import Activity, Alert, Event
 from stepupd.core.risk.assess import assess_observation, find_observers
 from stepupd.core.risk.explanation import explain_risk
 from stepupd.core.risk.facts import Advice, Facts, Observer
 from stepupd.core.risk.learning import learn, learn_crowd
 from stepupd.core.risk.profile import Feature, Profile
-from stepupd.core.risk.scores import MIN_RATE, POINTS_PER_BIT, Score, count_bits, find_rate
+from stepupd.core.risk.scores import MIN_RATE, POINTS_PER_BIT, count_bits, find_rate
 from stepupd.core.risk.signals import DEFAULT_WEIGHTS, SIGNALS
 
 BRAZIL = Facts(

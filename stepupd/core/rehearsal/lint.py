@@ -8,11 +8,10 @@ Not done here: what cannot be loaded is an error of `store`, with its place.
 from collections.abc import Iterator
 
 from stepupd.core.model import Scope
-from stepupd.core.policy import Policy, Rule, RuleEffect
+from stepupd.core.policy import Policy, Rule, RuleEffect, Score
 from stepupd.core.rehearsal.finding import Finding, Grade
 from stepupd.core.rehearsal.glob_sets import covers, overlap_any
 from stepupd.core.rehearsal.lint_order import compare_rules
-from stepupd.core.risk.scores import Score
 
 LONG = 3600.0
 """Seconds that a success may count in every session before a note is due."""

@@ -8,9 +8,10 @@ are in `scores`; what a score asks for is the ladder's business, in `policy`.
 from collections.abc import Iterable, Mapping
 
 from stepupd.core.model import Risk, Signal
+from stepupd.core.policy import Score
 from stepupd.core.risk.facts import Observer
 from stepupd.core.risk.observation import Observation
-from stepupd.core.risk.scores import Score, score_finding
+from stepupd.core.risk.scores import score_finding
 from stepupd.core.risk.signals import DEFAULT_WEIGHTS, SIGNALS
 from stepupd.core.risk.signals.kinds import Finding, SignalKind
 from stepupd.core.variables import list_observers

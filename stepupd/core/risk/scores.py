@@ -19,9 +19,9 @@ The law of this file: no contribution is negative, so no signal speaks for a req
 known yet is what is expected of the signal, never a certainty.
 """
 
-from enum import StrEnum, unique
 from math import log2
 
+from stepupd.core.policy import Score
 from stepupd.core.risk.features import VALUES
 from stepupd.core.risk.observation import Observation
 from stepupd.core.risk.profile import Feature, Profile
@@ -33,14 +33,6 @@ PRIOR = 10.0
 """Hours of observation that an expectation is worth: smoothing, and the warm-up of a rate."""
 MIN_RATE = 1 / 4096
 """No signal tells more than 12 bits, however rare it was."""
-
-
-@unique
-class Score(StrEnum):
-    """How risk is counted."""
-
-    WEIGHTS = "weights"
-    LIKELIHOOD = "likelihood"
 
 
 def score_finding(
