@@ -40,6 +40,7 @@ class Daemon:
         self.base = base
         self.state = base / "state" / "stepupd"
         self.rpc_socket = base / "run" / "stepupd" / "stepupd.sock"
+        self.bus = f"unix:path={base}/run/bus"
         self.relay_socket = base / "run" / "stepupd" / "pam.sock"
         (base / "config" / "stepupd" / "policy.toml").write_text(POLICY)
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,6 +60,8 @@ class Daemon:
             "XDG_STATE_HOME": str(self.base / "state"),
             "XDG_RUNTIME_DIR": str(self.base / "run"),
             "STEPUP_SOCKET": str(self.rpc_socket),
+            "DBUS_SESSION_BUS_ADDRESS": self.bus,
+            "DBUS_SYSTEM_BUS_ADDRESS": self.bus,
         }
 
     def start(self) -> None:
