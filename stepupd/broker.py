@@ -14,16 +14,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext, suppress
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from stepupd.attempt import Attempt
+from stepupd.commit import Ended, commit, look_again
 from stepupd.core.authentication import authenticate
 from stepupd.core.call import Result, StepUpCall
 from stepupd.core.challenge import NONCE_SIZE
 from stepupd.core.conclude import refuse, refuse_trouble
-from stepupd.core.confirm import confirm
 from stepupd.core.effects import (
     Ask,
     Ceremony,
@@ -41,8 +42,6 @@ from stepupd.core.grants import drop_orphans
 from stepupd.core.model import Caller, Reason, StepUpRequest, Subject
 from stepupd.core.outcome import Outcome
 from stepupd.core.prompts import say_notice
-from stepupd.core.record import describe_step_up, describe_withdrawal
-from stepupd.core.report import report
 from stepupd.core.snapshot import Snapshot
 from stepupd.habits import look_around, note
 from stepupd.interruption import Interruption, Start
@@ -54,6 +53,9 @@ LOOKUP_DEADLINE = 2.0
 LOOKING_DEADLINE = 5.0
 """Seconds for everything that is looked at around a request; each observer keeps a shorter one."""
 
+READERS = 8
+"""Threads that look up. As many accounts that a directory service hangs on are waited for."""
+
 GRACE = 1.0
 """Seconds past its deadline that an effect may take to report why it failed."""
 
@@ -61,11 +63,32 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Run:
+    """One ceremony on its way: who is spoken to, since when, and what took how long."""
+
+    conversation: Conversation
+    start: Start
+    kind: str
+    started: float = field(default_factory=perf_counter)
+    latencies: dict[str, float] = field(default_factory=lambda: {"gather": 0.0, "person": 0.0})
+    """Milliseconds, for the audit entry."""
+
+
+class Begun(NamedTuple):
+    """A ceremony that has to do with somebody; `step` is its first effect."""
+
+    now: Snapshot
+    steps: Ceremony
+    step: Effect
+
+
 class Broker:
     """Runs ceremonies. One instance per daemon."""
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._readers = ThreadPoolExecutor(READERS, "look-up")
         self._writer = ThreadPoolExecutor(1, "store")
         self.changing = asyncio.Lock()
         """Held from the last look at the store until what was decided on it is stored."""
@@ -91,42 +114,52 @@ class Broker:
     ) -> Result:
         """Gather, drive and commit one ceremony; it may share `turn` and `start` with another."""
         with self.interruption.running():
-            begun = start or self.interruption.mark_start()
-            return await self._hold(gather, ceremony, conversation, kind, turn, begun)
+            run = Run(conversation, start or self.interruption.mark_start(), kind)
+            begun = await self._begin(run, gather, ceremony)
+            if not isinstance(begun, Begun):
+                return begun
+            own = self.world.authenticators.turn(begun.now.request.subject.uid)
+            async with nullcontext(turn) if turn is not None else own as keys:
+                outcome = await self._drive(run, begun, keys)
+            return await self._end(run, begun.now, outcome)
 
-    async def _hold(
+    async def _begin(
         self,
+        run: Run,
         gather: Callable[[], Snapshot],
         ceremony: Callable[[Snapshot], Ceremony],
-        conversation: Conversation,
-        kind: str,
-        turn: KeyTurn | None,
-        start: Start,
-    ) -> Result:
-        started = perf_counter()
-        now = await self.look_up(gather)
-        if now.policy.is_weighing:
-            unseen = now
-            now = await self.look_up(lambda: look_around(self.world, unseen), LOOKING_DEADLINE)
-        latencies = {"gather": _since(started), "person": 0.0}
-        own = self.world.authenticators.turn(now.request.subject.uid)
-        async with nullcontext(turn) if turn is not None else own as keys:
-            outcome = await self._drive(ceremony(now), conversation, keys, latencies, start)
-        latencies["whole"] = _since(started)
+    ) -> Begun | Result:
+        """Do in one worker what needs nobody: to gather, to begin, and to commit where that is all.
+
+        Most requests are covered by a grant or a rule, and each change of threads would cost them
+        as much as deciding does.
+        """
+        attempt = Attempt()
+
+        def begin() -> Begun | Result:
+            now = look_around(self.world, gather())
+            run.latencies["gather"] = _since(run.started)
+            steps = ceremony(now)
+            step = _start(steps)
+            if not isinstance(step, Outcome):
+                return Begun(now, steps, step)
+            outcome = self._hold_back(run, step)
+            if not attempt.seize():
+                raise InternalError("nobody waits any more")
+            return self._commit(run, now, outcome)
+
+        is_weighing = self.world.read_policy().is_weighing
+        deadline = LOOKUP_DEADLINE + (LOOKING_DEADLINE if is_weighing else 0)
+        return await self.look_up(begin, deadline, attempt)
+
+    async def _end(self, run: Run, now: Snapshot, outcome: Outcome) -> Result:
         if outcome.evidence is None:
-            return await self._commit(now, outcome, latencies, kind)
+            return await self.store(lambda: self._commit(run, now, outcome))
         async with self.changing:
-            outcome = await self.look_up(lambda: self._confirm(now, outcome))
-            return await self._commit(now, outcome, latencies, kind)
-
-    def _learn(self, now: Snapshot, outcome: Outcome) -> None:
-        """Take in how it ended; nobody waits until it is on the disk."""
-        if outcome.decision is not None and now.profile is not None:
-            # Only here: where nothing is weighed, nothing of it is loaded.
-            from stepupd.lessons import teach  # noqa: PLC0415
-
-            note(self.world, now, outcome)
-            self._writer.submit(teach, self.world, now, outcome).add_done_callback(_tell)
+            # Again, because a key may be gone by now, and a code used.
+            return await self.store(
+                lambda: self._commit(run, now, look_again(self.world, now, outcome))
+            )
 
     def gather(self, caller: Caller, call: StepUpCall) -> Snapshot:
         """Read everything a ceremony may know. May block."""
@@ -173,14 +206,28 @@ class Broker:
             raise RequestError("there is no such account", reason="no-such-account")
         return subject
 
-    async def look_up(self, read: Callable[[], _T], deadline: float = LOOKUP_DEADLINE) -> _T:
-        """Read something that may block, in a worker thread, with a deadline in seconds."""
-        loop = asyncio.get_running_loop()
+    async def look_up(
+        self,
+        read: Callable[[], _T],
+        deadline: float = LOOKUP_DEADLINE,
+        attempt: Attempt | None = None,
+    ) -> _T:
+        """Read something that may block, in a worker thread, with a deadline in seconds.
+
+        Work that has seized its `attempt` is waited for: its disk may be slow.
+        """
+        attempt = attempt or Attempt()
+        work = self._readers.submit(read)
         try:
             async with asyncio.timeout(deadline):
-                return await loop.run_in_executor(None, read)
+                return await asyncio.wrap_future(work)
         except TimeoutError as error:
-            raise InternalError("accounts or store did not answer in time") from error
+            if attempt.seize():
+                raise InternalError("accounts or store did not answer in time") from error
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            attempt.seize()
+            raise
 
     async def store(self, write: Callable[[], _T]) -> _T:
         """Write something durable, one after another; a slow disk is waited for, not guessed at."""
@@ -188,36 +235,29 @@ class Broker:
 
     def close(self) -> None:
         """Finish what is being written."""
+        self._readers.shutdown(wait=False)
         self._writer.shutdown()
 
-    def _confirm(self, now: Snapshot, outcome: Outcome) -> Outcome:
-        uid = now.request.subject.uid
-        credentials = self.world.credentials.list_credentials(uid)
-        return confirm(outcome, credentials, self.world.recovery_codes.list_codes(uid))
-
-    async def _drive(
-        self,
-        ceremony: Ceremony,
-        conversation: Conversation,
-        keys: KeyTurn,
-        latencies: dict[str, float],
-        start: Start,
-    ) -> Outcome:
+    async def _drive(self, run: Run, begun: Begun, keys: KeyTurn) -> Outcome:
+        step: Effect | Outcome = begun.step
         try:
-            step = _advance(ceremony, None)
             while not isinstance(step, Outcome):
                 started = perf_counter()
-                reply = await self._perform(step, conversation, keys, start)
-                latencies["person"] += _since(started)
-                step = await self._answer(ceremony, reply)
+                reply = await self._perform(run, step, keys)
+                run.latencies["person"] += _since(started)
+                step = await self._answer(begun.steps, reply)
         except Exception:  # noqa: BLE001 - whatever failed in us, the answer is no
             _log.exception("a ceremony failed")
             return refuse(Reason.INTERNAL)
-        if step.verdict.is_allow and conversation.gone.done():
-            return refuse_trouble(Trouble(conversation.gone.result()), step.decision)
-        if step.verdict.is_allow and self.interruption.is_cut(start):
-            return refuse_trouble(Trouble(TroubleKind.CANCELLED), step.decision)
-        return step
+        return self._hold_back(run, step)
+
+    def _hold_back(self, run: Run, outcome: Outcome) -> Outcome:
+        """Return the outcome, or a refusal where an allow comes too late to be any use."""
+        if outcome.verdict.is_allow and run.conversation.gone.done():
+            return refuse_trouble(Trouble(run.conversation.gone.result()), outcome.decision)
+        if outcome.verdict.is_allow and self.interruption.is_cut(run.start):
+            return refuse_trouble(Trouble(TroubleKind.CANCELLED), outcome.decision)
+        return outcome
 
     async def _answer(self, ceremony: Ceremony, reply: Reply) -> Effect | Outcome:
         """Send a reply; what was typed may be a code, whose hash is slow on purpose."""
@@ -225,11 +265,10 @@ class Broker:
             return await self.look_up(lambda: _advance(ceremony, reply))
         return _advance(ceremony, reply)
 
-    async def _perform(
-        self, effect: Effect, conversation: Conversation, keys: KeyTurn, start: Start
-    ) -> Reply:
-        if not isinstance(effect, Show) and self.interruption.is_cut(start):
+    async def _perform(self, run: Run, effect: Effect, keys: KeyTurn) -> Reply:
+        if not isinstance(effect, Show) and self.interruption.is_cut(run.start):
             return Trouble(TroubleKind.CANCELLED)
+        conversation = run.conversation
         match effect:
             case Show():
                 await conversation.show(effect.text, is_error=effect.is_error)
@@ -280,51 +319,27 @@ class Broker:
             _log.exception("an effect failed")
             return Trouble(TroubleKind.INTERNAL)
 
-    async def _commit(
-        self, now: Snapshot, outcome: Outcome, latencies: dict[str, float], kind: str
-    ) -> Result:
-        try:
-            entry = await self.world.journal.append(describe_step_up(now, outcome, latencies, kind))
-        except Exception:  # noqa: BLE001 - no entry, no allow
-            _log.exception("the audit entry could not be written")
-            return Result(refuse(Reason.INTERNAL).verdict)
-        if outcome.alarm:
-            _log.warning("entry %d, %s: %s", entry, now.request.subject.name, outcome.alarm)
-        try:
-            await self._remember(now, outcome)
-        except Exception:  # noqa: BLE001 - what is not stored was not given
-            _log.exception("the result of entry %d could not be stored", entry)
-            await self._withdraw(entry, outcome)
-            return replace(Result(refuse(Reason.INTERNAL).verdict), entry=entry)
-        self._learn(now, outcome)
-        return report(now, outcome, entry)
+    def _commit(self, run: Run, now: Snapshot, outcome: Outcome) -> Result:
+        run.latencies["whole"] = _since(run.started)
+        return commit(self.world, Ended(now, outcome, run.latencies, run.kind), self._learn)
 
-    async def _withdraw(self, entry: int, outcome: Outcome) -> None:
-        """Say in the log that an entry did not come true; best effort, the disk is in trouble."""
-        with suppress(InternalError):
-            await self.world.journal.append(describe_withdrawal(entry, outcome))
+    def _learn(self, now: Snapshot, outcome: Outcome) -> None:
+        """Take in how it ended; nobody waits until it is on the disk."""
+        if outcome.decision is not None and now.profile is not None:
+            # Only here: where nothing is weighed, nothing of it is loaded.
+            from stepupd.lessons import teach  # noqa: PLC0415
 
-    async def _remember(self, now: Snapshot, outcome: Outcome) -> None:
-        credentials = self.world.credentials
-        evidence, credential = outcome.evidence, outcome.credential
-        if credential is not None:
-            await self.store(lambda: credentials.add(credential))
-        elif outcome.suspect:
-            await self.store(lambda: credentials.mark_suspect(outcome.suspect))
-        elif evidence is not None and evidence.recovery_tag:
-            uid = now.request.subject.uid
-            await self.store(lambda: self.world.recovery_codes.consume(uid, evidence.recovery_tag))
-        elif evidence is not None:
-            await self.store(
-                lambda: credentials.record_use(
-                    evidence.credential_id,
-                    sign_count=evidence.sign_count,
-                    backed_up=evidence.backed_up,
-                    last_used=now.now.wall,
-                )
-            )
-        if outcome.grant is not None:
-            self.world.grants.add(outcome.grant)
+            note(self.world, now, outcome)
+            self._writer.submit(teach, self.world, now, outcome).add_done_callback(_tell)
+
+
+def _start(steps: Ceremony) -> Effect | Outcome:
+    """Return the first effect; whatever fails in us, the answer is no."""
+    try:
+        return _advance(steps, None)
+    except Exception:  # noqa: BLE001 - see above
+        _log.exception("a ceremony failed")
+        return refuse(Reason.INTERNAL)
 
 
 def _advance(ceremony: Ceremony, reply: Reply) -> Effect | Outcome:

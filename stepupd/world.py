@@ -127,6 +127,9 @@ class Journal(Protocol):
     async def append(self, record: Record) -> int:
         """Return the entry's number once the entry is durable."""
 
+    def append_now(self, record: Record) -> int:
+        """Do the same in a worker thread. Blocks for as long as the disk takes."""
+
     def count(self) -> int:
         """Return how many entries there are."""
 

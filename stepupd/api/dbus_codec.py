@@ -75,13 +75,15 @@ def _unwrap(value: Any) -> Any:  # noqa: ANN401 - any D-Bus value
 
 
 def _wrap(value: Any) -> Any:  # noqa: ANN401 - any D-Bus value
+    if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value
+        # A D-Bus string holds no NUL and no half of a surrogate pair.
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     if isinstance(value, Typed):
         return Variant(value.signature, _wrap(value.value))
     if isinstance(value, dict):
         return {_wrap(key): _wrap(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_wrap(item) for item in value]
-    if isinstance(value, str):
-        # A D-Bus string holds no NUL and no half of a surrogate pair.
-        return value.replace("\0", "�").encode("utf-8", "replace").decode()
     return value

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, unique
+from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -115,7 +116,13 @@ def make_dictionary(values: Mapping[str, object]) -> dict[str, Typed]:
 def make_view(view: msgspec.Struct) -> dict[str, Typed]:
     """Return an `a{sv}` whose numbers have the type of their field, whatever they are just now."""
     values = msgspec.structs.asdict(view)
-    for one in msgspec.structs.fields(view):
-        if float in {one.type, *get_args(one.type)} and isinstance(values[one.name], int):
-            values[one.name] = float(values[one.name])
+    for name in _list_floats(type(view)):
+        if isinstance(values[name], int):
+            values[name] = float(values[name])
     return make_dictionary(values)
+
+
+@cache
+def _list_floats(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    fields = msgspec.structs.fields(kind)
+    return tuple(one.name for one in fields if float in {one.type, *get_args(one.type)})

@@ -13,11 +13,13 @@ import os
 import select
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 from fido2.hid import CtapHidDevice, base, linux
 
+from stepupd.devices.held_nodes import HeldNodes
 from stepupd.devices.plugged import Plugged
 from stepupd.devices.uevents import watch_devices
 
@@ -44,6 +46,8 @@ class BoundedConnection(linux.LinuxCtapHidConnection):
 
     def __init__(self, descriptor: base.HidDescriptor) -> None:
         super().__init__(descriptor)  # type: ignore[no-untyped-call]
+        self.let_go: Callable[[int], None] = os.close
+        """What becomes of the node's descriptor at the end."""
         self._poll = select.poll()
         self._poll.register(self.handle, select.POLLIN)
         self._channel = self._nonce = b""
@@ -72,6 +76,12 @@ class BoundedConnection(linux.LinuxCtapHidConnection):
                 return packet
         raise TimeoutError(errno.ETIMEDOUT, "the key is silent")
 
+    def close(self) -> None:
+        """Use it no longer. Idempotent."""
+        handle, self.handle = self.handle, -1
+        if handle >= 0:
+            self.let_go(handle)
+
     def _is_ours(self, packet: bytes) -> bool:
         # INIT is answered on the broadcast channel, where every program hears every answer.
         is_init = len(packet) > _NONCE.stop and packet[4] == _INIT
@@ -86,6 +96,7 @@ class HidrawKey:
     node: Path
     identity: str
     name: str
+    held: HeldNodes
     is_simulated: bool = False
 
     def open(self) -> CtapHidDevice:
@@ -93,10 +104,12 @@ class HidrawKey:
         connection = BoundedConnection(self.descriptor)
         try:
             self._check_identity()
-            return CtapHidDevice(self.descriptor, connection)
+            device = CtapHidDevice(self.descriptor, connection)
         except BaseException:
-            connection.close()  # type: ignore[no-untyped-call]
+            connection.close()
             raise
+        connection.let_go = partial(self.held.hold, self.identity)
+        return device
 
     def _check_identity(self) -> None:
         if _find_identity(self.node) != self.identity:
@@ -111,6 +124,7 @@ class HidrawSource:
         self._dev = dev
         self._seen: dict[str, HidrawKey | None] = {}
         self._unopened: set[str] = set()
+        self._held = HeldNodes()
 
     def plugged(self) -> list[Plugged]:
         """Return the keys that are present and that we may open."""
@@ -126,11 +140,16 @@ class HidrawSource:
             if identity
         }
         self._unopened &= self._seen.keys()
+        self._held.keep_only(self._seen)
         return [key for key in self._seen.values() if key is not None and self._may_open(key)]
 
     def watch(self, told: Callable[[], None]) -> Callable[[], None]:
         """Have `told` called when a node went; see `Source.watch`."""
         return watch_devices("hidraw", told)
+
+    def rest(self) -> None:
+        """Let go of the nodes that were kept open."""
+        self._held.release()
 
     def _may_open(self, key: HidrawKey) -> bool:
         # Asked each time: udev gives access to a new node a moment after it is there.
@@ -158,7 +177,7 @@ class HidrawSource:
             return None
         name = facts.get("HID_NAME", "FIDO2 key")
         descriptor = base.HidDescriptor(path, 0, 0, *sizes, name, facts.get("HID_UNIQ"))
-        return HidrawKey(descriptor, node, identity, name)
+        return HidrawKey(descriptor, node, identity, name, self._held)
 
 
 def _find_identity(node: Path) -> str:

@@ -14,6 +14,10 @@ UNTOLD = 0.3
 """Seconds of waiting that nobody is told of: keys of the request before need them to let go."""
 
 
+KEPT_OPEN = 120.0
+"""Seconds after their last use that keys stay open, for a quick second touch."""
+
+
 class KeyRing:
     """Every FIDO2 key on every bus, used by one request at a time."""
 
@@ -24,6 +28,7 @@ class KeyRing:
         self._held: set[str] = set()
         """Keys that did not let go in time: nobody uses them before they have."""
         self._closing: set[asyncio.Task[None]] = set()
+        self._rest_timer: asyncio.TimerHandle | None = None
 
     def turn(self, owner_uid: int) -> "KeyTurn":
         """Return a turn at the keys for one request; use it in an `async with` block."""
@@ -49,9 +54,10 @@ class KeyRing:
             return watches.pop_all().close
 
     async def let_go(self) -> None:
-        """Wait until the keys of races that have ended are free, for as long as that takes."""
+        """Wait until the keys of races that have ended are free, and let go of all of them."""
         while self._closing:
             await asyncio.wait(self._closing)
+        self._rest()
 
     def list_names(self) -> tuple[str, ...]:
         """Return the models that are plugged in now."""
@@ -72,10 +78,20 @@ class KeyRing:
         finally:
             late = set() if race is None else race.running
             self._held |= late
+            self._rest_later()
             self.turns.release()
         if race is not None and late:
             await race.drain()
             self._held -= late
+
+    def _rest_later(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+        self._rest_timer = asyncio.get_running_loop().call_later(KEPT_OPEN, self._rest)
+
+    def _rest(self) -> None:
+        for source in self._sources:
+            source.rest()
 
     def _keep(self, work: "asyncio._CoroutineLike[None]") -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)

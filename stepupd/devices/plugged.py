@@ -36,3 +36,6 @@ class Source(Protocol):
 
         Called in the event loop. Raises OSError where nobody tells.
         """
+
+    def rest(self) -> None:
+        """Let go of whatever was kept open for the next request."""

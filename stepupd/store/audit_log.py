@@ -1,9 +1,11 @@
 """The audit log: entries that are on disk before anyone hears of them.
 
 Law: `append` returns only after the entry is synced and a checkpoint over it is signed and
-written. One thread writes; it takes all that wait, syncs once and signs once. A write that fails
-is undone, so no half entry and no unacknowledged one stays; if it cannot be undone, the log takes
-nothing more. Everything the last process left behind is accounted for by a `recovered` entry.
+written. One thread at a time writes. Whoever comes while nobody does writes by itself, because two
+changes of threads take as long as a disk; all others wait for the log's own thread, which takes all
+that wait, syncs once and signs once. A write that fails is undone, so no half entry and no
+unacknowledged one stays; if it cannot be undone, the log takes nothing more. Everything the last
+process left behind is accounted for by a `recovered` entry.
 
 Not done here: what an entry says (the broker), and checking old entries (`audit_verify`).
 """
@@ -15,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Self
@@ -31,14 +34,26 @@ from stepupd.store.log_opening import open_log
 BATCH_LIMIT = 128
 """Entries synced together: enough for any burst, few enough that the first one need not wait."""
 
+PUBLISH_AFTER = 0.05
+"""Seconds from an entry to when its checkpoint is published, or a newer one, which covers it: who
+waits for an answer need not wait for the journal to take it, and a burst is one message."""
+
 IDLE_SYNC = 1.0
-"""Seconds of quiet after which the checkpoint is synced as well, once."""
+"""Seconds after which the checkpoint is synced as well, once."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
     body: bytes
     future: Future[int]
+
+
+class _Word(Enum):
+    """What the log's own thread is told."""
+
+    DUE = 1
+    """The newest checkpoint is to be published, and synced."""
+    END = 2
 
 
 class AuditLog:
@@ -56,7 +71,7 @@ class AuditLog:
     ) -> None:
         """Open or begin a log; `origin` names it for ever.
 
-        `publish` receives each new checkpoint as text, in the writer's thread; what it raises is
+        `publish` receives new checkpoints as text, in the log's own thread; what it raises is
         counted. Raises ConfigError if the log was changed or is in use, InternalError if the
         disk fails.
         """
@@ -71,8 +86,16 @@ class AuditLog:
         self._file, self._checkpoints, recovery = opened
         self._head = recovery.head
         self._owed = _describe_recovery(recovery.replayed, recovery.torn)
-        self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Pending | _Word] = SimpleQueue()
         self._gate = threading.Lock()
+        self._turn = threading.Lock()
+        """Held by the thread that writes."""
+        self._is_awaited = False
+        """Whether the log's own thread is about to write: then nobody goes ahead of it."""
+        self._is_synced = True
+        """Whether the checkpoint on disk is the newest."""
+        self._unpublished = ""
+        """The newest checkpoint, until somebody hears of it."""
         self._is_closed = False
         self._pool = ThreadPoolExecutor(1, "audit-sign")
         self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
@@ -88,12 +111,8 @@ class AuditLog:
         Raises InternalError if the record is none or the log is closed; the future fails with
         InternalError if the disk does. Once queued, an entry cannot be cancelled.
         """
-        pending = _Pending(encode_record(record), Future())
-        pending.future.set_running_or_notify_cancel()
-        with self._gate:
-            if self._is_closed:
-                raise InternalError("the audit log is closed")
-            self._queue.put(pending)
+        pending = _make_pending(record)
+        self._put(pending)
         return pending.future
 
     async def append(self, record: Mapping[str, object]) -> int:
@@ -102,7 +121,25 @@ class AuditLog:
 
     def append_now(self, record: Mapping[str, object]) -> int:
         """Do what `append` does, without an event loop: blocks for as long as the disk takes."""
-        return self.submit(record).result()
+        pending = _make_pending(record)
+        if self._is_awaited or not self._turn.acquire(blocking=False):
+            self._put(pending)
+            return pending.future.result()
+        try:
+            self._check_open()
+            self._settle([pending])
+        finally:
+            self._turn.release()
+        return pending.future.result()
+
+    def _put(self, pending: _Pending) -> None:
+        with self._gate:
+            self._check_open()
+            self._queue.put(pending)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise InternalError("the audit log is closed")
 
     def close(self) -> None:
         """Write what is queued, sync, and let go of the files."""
@@ -110,8 +147,11 @@ class AuditLog:
             if self._is_closed:
                 return
             self._is_closed = True
-            self._queue.put(None)
+            self._queue.put(_Word.END)
         self._thread.join()
+        # Whoever writes by itself just now is waited for; whoever comes later is refused.
+        self._turn.acquire()
+        self._announce()
         self._pool.shutdown()
         with contextlib.suppress(OSError):
             self._checkpoints.sync()
@@ -125,28 +165,45 @@ class AuditLog:
         self.close()
 
     def _run(self) -> None:
-        is_synced = True
-        while True:
+        is_last = False
+        while not is_last:
             try:
-                first = self._queue.get(timeout=None if is_synced else IDLE_SYNC)
+                first = self._queue.get(timeout=self._find_pause())
             except Empty:
-                with contextlib.suppress(OSError):
-                    self._checkpoints.sync()
-                is_synced = True
+                self._tidy()
                 continue
-            batch, is_last = self._gather(first)
-            if batch:
-                self._settle(batch)
-                is_synced = False
-            if is_last:
-                return
+            if first is _Word.DUE:
+                continue
+            self._is_awaited = True
+            with self._turn:
+                self._is_awaited = False
+                batch, is_last = self._gather(first)
+                if batch:
+                    self._settle(batch)
 
-    def _gather(self, first: _Pending | None) -> tuple[list[_Pending], bool]:
+    def _find_pause(self) -> float | None:
+        """Return after how many seconds without a word there is something to tidy."""
+        if self._unpublished:
+            return PUBLISH_AFTER
+        return None if self._is_synced else IDLE_SYNC
+
+    def _tidy(self) -> None:
+        if self._unpublished:
+            self._announce()
+            return
+        # Before, not after: an entry that is written meanwhile wants another one.
+        self._is_synced = True
+        with contextlib.suppress(OSError):
+            self._checkpoints.sync()
+
+    def _gather(self, first: _Pending | _Word) -> tuple[list[_Pending], bool]:
+        """Return what waits, and whether nothing comes after it."""
         batch: list[_Pending] = []
         item = first
         with contextlib.suppress(Empty):
-            while item is not None:
-                batch.append(item)
+            while item is not _Word.END:
+                if isinstance(item, _Pending):
+                    batch.append(item)
                 if len(batch) == BATCH_LIMIT:
                     return batch, False
                 item = self._queue.get_nowait()
@@ -166,7 +223,11 @@ class AuditLog:
         first = self._head.size - len(batch)
         for seq, pending in enumerate(batch, first):
             pending.future.set_result(seq)
-        self._announce(note)
+        with self._gate:
+            is_told = bool(self._unpublished)
+            self._is_synced, self._unpublished = False, note
+        if not is_told:
+            self._queue.put(_Word.DUE)
 
     def _commit(self, bodies: list[bytes]) -> str:
         if self._fault:
@@ -209,13 +270,21 @@ class AuditLog:
         except OSError as error:
             self._fault = f"the audit log is broken: a failed write could not be undone ({error})"
 
-    def _announce(self, note: str) -> None:
-        if self._publish is None:
+    def _announce(self) -> None:
+        with self._gate:
+            note, self._unpublished = self._unpublished, ""
+        if self._publish is None or not note:
             return
         try:
             self._publish(note)
         except Exception:  # noqa: BLE001 - an anchor is best effort; the entry is safe without it
             self.publish_failures += 1
+
+
+def _make_pending(record: Mapping[str, object]) -> _Pending:
+    pending = _Pending(encode_record(record), Future())
+    pending.future.set_running_or_notify_cancel()
+    return pending
 
 
 def _describe_recovery(replayed: int, torn: int) -> bytes:

@@ -20,9 +20,13 @@ MAY_IMPORT = {
     "stepupd.world": ({"stepupd.core"}, "it only says what the broker needs"),
     "stepupd.habits": ({"stepupd.core", "stepupd.world"}, "it is handed the rest"),
     "stepupd.lessons": ({"stepupd.core", "stepupd.world"}, "it is handed the rest"),
+    "stepupd.commit": ({"stepupd.core", "stepupd.world"}, "it is handed the rest"),
+    "stepupd.attempt": (set(), "it knows that something was given up, not what"),
     "stepupd.interruption": ({"stepupd.core"}, "it knows that something was cut, not what"),
     "stepupd.broker": (
         {
+            "stepupd.attempt",
+            "stepupd.commit",
             "stepupd.core",
             "stepupd.world",
             "stepupd.habits",

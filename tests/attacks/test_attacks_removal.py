@@ -1,6 +1,7 @@
 """A grant that is bound to its key's stay ends with it, whoever tells and whatever fails."""
 
 import asyncio
+import threading
 
 import pytest
 from broker_support import ADA, BOB, OWN, SUDO, House, Person
@@ -178,16 +179,16 @@ async def test_a_restart_alone_ends_nothing(desk):
 
 async def test_attack_099_pulled_out_between_touch_and_grant(desk):
     """The key goes while the entry is written: what it earned ends as soon as it is stored."""
-    appending, append = asyncio.Event(), desk.journal.append
+    appending, append = threading.Event(), desk.journal.append_now
 
     class SlowJournal:
         count = desk.journal.count
 
-        async def append(self, record):
+        def append_now(self, record):
             if record["kind"] == "step-up":
                 appending.set()
-                await asyncio.to_thread(desk.key.unplug)
-            return await append(record)
+                desk.key.unplug()
+            return append(record)
 
     desk.change(journal=SlowJournal())
     asking = desk.begin()

@@ -182,13 +182,13 @@ async def test_attack_069_an_enrolment_is_one_thing(sleeper):
 
 async def test_attack_069_sleep_between_a_proof_and_what_it_was_for(sleeper):
     """Recorded, then slept: the enrolment that it was the proof for is over before it begins."""
-    append = sleeper.journal.append
+    append = sleeper.journal.append_now
 
     class SleepyJournal:
         count = sleeper.journal.count
 
-        async def append(self, record):
-            entry = await append(record)
+        def append_now(self, record):
+            entry = append(record)
             sleeper.asleep += 3.0
             return entry
 

@@ -8,6 +8,7 @@ import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from audit_support import Site, grant
@@ -107,15 +108,27 @@ def test_what_waits_together_is_synced_and_signed_together(site):
         assert [future.result() for future in others] == list(range(1, 21))
     vkey = parse_vkey(site.vkey.strip())
     assert [open_checkpoint(note, vkey).size for note in notes] == [1, 21]
+    # What is written together is dated together.
+    assert len({entry["time"] for entry in site.entries()[1:]}) == 1
 
 
-def test_every_checkpoint_is_published_and_agrees(site):
-    notes = []
-    with site.open(notes.append) as log:
+def test_each_entry_is_covered_by_a_checkpoint_that_is_published(site):
+    """Soon, not at once: a burst is one message. What is left is published at the end."""
+    notes: SimpleQueue[str] = SimpleQueue()
+    kept = []
+    with site.open(notes.put) as log:
+        vkey = parse_vkey(site.vkey.strip())
+        for size in (1, 2):
+            log.append_now(grant())
+            kept.append(notes.get(timeout=60))
+            assert open_checkpoint(kept[-1], vkey).size == size
         for _ in range(4):
             log.append_now(grant())
-    report = site.verify(anchors=notes)
-    assert (report.fault, report.anchors) == (None, 4)
+    while not notes.empty():
+        kept.append(notes.get())
+    report = site.verify(anchors=kept)
+    assert (report.fault, report.anchors) == (None, len(kept))
+    assert open_checkpoint(kept[-1], vkey).size == 6
 
 
 def test_a_journal_that_fails_fails_no_append(site):
@@ -125,7 +138,7 @@ def test_a_journal_that_fails_fails_no_append(site):
     with site.open(publish) as log:
         log.append_now(grant())
         log.append_now(grant())
-    assert log.publish_failures == 2
+    assert log.publish_failures >= 1
     assert site.verify().entries == 2
 
 

@@ -241,10 +241,12 @@ def test_an_unfinished_entry_at_the_end_is_reported(site):
 def test_an_anchor_newer_than_the_checkpoint_extends_what_is_covered(site):
     notes = []
     with site.open(notes.append) as log:
-        for _ in range(3):
-            log.append_now(grant())
-    report = site.verify(checkpoint=notes[0], anchors=split_notes("\n".join(notes)))
-    assert (report.covered, report.anchors) == (3, 3)
+        log.append_now(grant())
+        older = site.note
+        log.append_now(grant())
+        log.append_now(grant())
+    report = site.verify(checkpoint=older, anchors=split_notes("\n".join([older, *notes])))
+    assert (report.covered, report.anchors) == (3, 1 + len(notes))
 
 
 def test_a_restored_backup_is_found_by_an_anchor(site):

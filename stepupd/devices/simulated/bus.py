@@ -60,6 +60,9 @@ class SimulatedBus:
         self._watchers.append(told)
         return partial(self._forget, told)
 
+    def rest(self) -> None:
+        """Nothing is kept open."""
+
     def plugged(self) -> list[Plugged]:
         """List the keys that are plugged in now."""
         return [device for key in self.keys for device in self._find(key)]
