@@ -22,6 +22,8 @@ MAX_SIZE = 8 * 1024
 MIN_CHALLENGE_SIZE = 16
 """Bytes. WebAuthn Level 3 section 13.4.3."""
 
+_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x20)} | {0x22: '\\"', 0x5C: "\\\\"}
+
 
 @unique
 class ClientDataType(StrEnum):
@@ -74,13 +76,7 @@ def _is_same(given: object, expected: str) -> bool:
 
 def _quote(text: str) -> str:
     """`CCDToString`: unlike JSON encoders, it has no short escape for, say, a newline."""
-    return '"' + "".join(map(_escape, text)) + '"'
-
-
-def _escape(character: str) -> str:
-    if character in '"\\':
-        return "\\" + character
-    return character if character >= " " else f"\\u{ord(character):04x}"
+    return f'"{text.translate(_ESCAPES)}"'
 
 
 def _parse(data: bytes) -> dict[str, object]:

@@ -44,6 +44,8 @@ _PLAIN = frozenset("%+,-./:=@_^~")
 
 def escape(text: str) -> str:
     """Return the text with every invisible or active character written as a backslash escape."""
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text  # which is nearly every text
     shown = []
     has_base = False
     for character in text:
