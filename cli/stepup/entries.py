@@ -107,9 +107,17 @@ def _list_words(fields: Fields) -> Iterator[str]:
     elif claim.get("reason"):
         yield f"({_text(claim, 'reason')})"
     if not request:
+        yield _text(fields, "subject") or _say_uid(fields)
+        yield _text(fields, "event")
         yield _text(_part(fields, "credential"), "name")
     if fields.get("alarm"):
         yield f"ALARM: {_text(fields, 'alarm')}"
+
+
+def _say_uid(fields: Fields) -> str:
+    """Return whom an entry without a request is about; nobody, where the daemon tells of itself."""
+    uid = _text(fields, "subject_uid")
+    return f"uid {uid}" if uid and _text(fields, "kind") not in {"start", "stop"} else ""
 
 
 def _say_moment(fields: Fields, now: float) -> str:

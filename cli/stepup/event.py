@@ -7,6 +7,7 @@ import typer
 
 from stepup import options
 from stepup.calls import call
+from stepup.errors import refuse_usage
 from stepup.replies import read_number
 from stepup.terminal import print_json, print_result
 from stepup.times import parse_duration, say_span
@@ -31,6 +32,9 @@ class EventWord(Enum):
     SESSIONS_REVOKED = "sessions-revoked"
     TOKEN_CLAIMS_CHANGE = "token-claims-change"  # noqa: S105 - an event's name
 
+
+LONGEST = 7 * 86400.0
+"""Seconds that an alert may hold; a test holds it equal to the daemon's."""
 
 Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="Whose account.")]
 Event = Annotated[
@@ -61,11 +65,18 @@ def push(
     for whom the administrator lists.
     """
     params = options.keep(subject=subject, event=event.value, reason=reason)
-    answer = call(context, "PushEvent", params | {"lasts": parse_duration(lasts)})
+    answer = call(context, "PushEvent", params | {"lasts": _read_lasts(lasts)})
     if is_json:
         print_json(answer)
         return
     print_result(_say(int(read_number(answer, "revoked")), read_number(answer, "lasts")))
+
+
+def _read_lasts(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds > LONGEST:
+        raise refuse_usage(f"{text!r} is too long", "an alert holds for at most 7d")
+    return seconds
 
 
 def _say(revoked: int, lasts: float) -> str:

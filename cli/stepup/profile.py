@@ -13,6 +13,7 @@ from stepup.tables import draw_table
 from stepup.terminal import print_json, print_result
 from stepup.times import say_time
 
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _HEAD = ("KIND", "VALUE", "WEIGHT", "SINCE", "LAST SEEN")
 
 
@@ -33,13 +34,22 @@ def show(context: typer.Context, *, user: options.User = "", is_json: options.Js
 
 
 def _row(habit: Answer, now: float) -> tuple[str, ...]:
+    kind = read_text(habit, "feature")
     return (
-        read_text(habit, "feature"),
-        read_text(habit, "value"),
+        kind,
+        _say_value(kind, read_text(habit, "value")),
         f"{read_number(habit, 'weight'):.1f}",
         say_time(read_number(habit, "since"), now),
         say_time(read_number(habit, "seen"), now),
     )
+
+
+def _say_value(kind: str, value: str) -> str:
+    """Return a value as people read it: an hour of the week by its day, in the machine's time."""
+    if kind != "hour" or not value.isdecimal():
+        return value
+    day, hour = divmod(int(value), 24)
+    return f"{_DAYS[day % 7]} {hour:02}:00"
 
 
 def forget(

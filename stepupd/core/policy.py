@@ -222,7 +222,10 @@ def decide(  # noqa: PLR0913 - each is one thing that a decision rests on
 def find_floor(
     policy: Policy, request: StepUpRequest, variables: Mapping[str, Variable] = NO_VARIABLES
 ) -> Floor:
-    """Return the first matching rule's floor, tightened by the first rule that a claim matches."""
+    """Return the first matching rule's floor, tightened by every rule that a claim matches.
+
+    All of them, for a claim that fits one must never lead past a stricter one.
+    """
     rules = policy.rules_for(request.action, request.subject)
     floor = _first_floor(rules, variables)
     command, is_cut = " ".join(request.claim.command), request.claim.command_is_cut
@@ -236,10 +239,8 @@ def find_floor(
         holds = rule.holds(variables)
         if holds is None:
             return _in_error(rule)
-        if is_open and (holds or "command" in rule.names):
+        if holds or (is_open and "command" in rule.names):
             floor = stiffen(floor, _floor_of(rule))
-        elif holds:
-            return stiffen(floor, _floor_of(rule))
     return floor
 
 

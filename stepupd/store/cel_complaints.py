@@ -4,11 +4,11 @@ Its messages are `ERROR: <input>:line:column: what`, one after another, each wit
 caret below; line and column are within the expression. Only the first is told.
 """
 
-import difflib
 import re
 
 from stepupd.core.errors import ConfigError
 from stepupd.core.variables import VARIABLES
+from stepupd.store.spelling import suggest
 from stepupd.store.toml_files import Document
 from stepupd.store.toml_positions import Path
 
@@ -33,8 +33,7 @@ def explain(document: Document, path: Path, text: str, complaint: str) -> Config
     hint = "stepupd-policy(5) lists the variables and their types"
     undeclared = _UNDECLARED.match(what)
     if undeclared:
-        near = difflib.get_close_matches(undeclared["name"], VARIABLES, 1)
-        hint = f"did you mean {near[0]}?" if near else hint
+        hint = suggest(undeclared["name"], VARIABLES, hint)
     line, column = int(found["line"]), int(found["column"])
     lines = text.split("\n")
     if not 1 <= line <= len(lines) or not 1 <= column <= len(lines[line - 1]) + 1:

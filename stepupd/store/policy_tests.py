@@ -15,6 +15,7 @@ from stepupd.core.rehearsal.case import Case
 from stepupd.core.risk.facts import Facts
 from stepupd.core.risk.signals import SIGNALS
 from stepupd.store.policy_entries import PolicyEntry, TestEntry
+from stepupd.store.spelling import suggest
 from stepupd.store.toml_files import Document
 
 EXPECTATIONS = ("allow", *(level.word for level in Level), "deny")
@@ -57,7 +58,8 @@ class _CaseReader:
             self.refuse("signals", "a test says either `risk` or `signals`: one gives the other")
         for name in entry.signals:
             if name not in SIGNALS:
-                self.refuse("signals", f"{name!r} is none of {', '.join(sorted(SIGNALS))}")
+                hint = suggest(name, SIGNALS, "stepupd-policy(5) lists them")
+                self.refuse("signals", f"there is no signal {name!r}", hint)
             if not self.policy.weights.get(name):
                 self.refuse("signals", f"{name!r} weighs nothing in this policy")
         self.check_rule()
@@ -86,8 +88,8 @@ class _CaseReader:
             except (ValueError, OverflowError) as error:
                 self.refuse(key, str(error))
 
-    def refuse(self, key: str, message: str) -> None:
-        raise self.document.fault(("test", self.index, key), message)
+    def refuse(self, key: str, message: str, hint: str = "") -> None:
+        raise self.document.fault(("test", self.index, key), message, hint)
 
 
 def make_request(entry: TestEntry, uid: int) -> StepUpRequest:

@@ -10,6 +10,7 @@ from stepupd.core.policy import Rung, Score
 from stepupd.core.risk.signals import DEFAULT_WEIGHTS, SIGNALS
 from stepupd.store.levels import read_level
 from stepupd.store.policy_entries import RiskEntry, RungEntry
+from stepupd.store.spelling import suggest
 from stepupd.store.toml_files import Document
 from stepupd.store.weighing import Weighing
 
@@ -76,7 +77,8 @@ def _read_weights(document: Document, written: dict[str, object]) -> dict[str, i
     for name, weight in written.items():
         at = ("risk", "weights", name)
         if name not in SIGNALS:
-            raise document.fault(at, f"{name!r} is none of {', '.join(sorted(SIGNALS))}")
+            hint = suggest(name, SIGNALS, "stepupd-policy(5) lists them")
+            raise document.fault(at, f"there is no signal {name!r}", hint)
         if type(weight) is not int or not 0 <= weight <= MAX_SCORE:
             raise document.fault(at, f"a weight is a whole number from 0 to {MAX_SCORE}")
         weights[name] = weight

@@ -15,6 +15,7 @@ import msgspec
 from stepupd.core.errors import ConfigError
 from stepupd.store import toml_positions
 from stepupd.store.file_checks import read_trusted_file
+from stepupd.store.spelling import suggest
 from stepupd.store.toml_strings import locate_character
 
 MAX_FILE_SIZE = 1 << 20
@@ -25,6 +26,7 @@ _Entry = TypeVar("_Entry")
 _AT = re.compile(r"(?P<what>.*?) - at `\$(?P<path>.*)`", re.DOTALL)
 _STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
+_UNKNOWN_KEY = "unknown key"
 _PARSER_AT = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 
 
@@ -59,7 +61,10 @@ class Document:
             return msgspec.convert(self.data, entry)
         except msgspec.ValidationError as error:
             path, message = _read_complaint(str(error))
-            raise self.fault(path, message) from error
+            hint = ""
+            if path and message.startswith(_UNKNOWN_KEY):
+                hint = suggest(str(path[-1]), _list_keys(entry, path[:-1]))
+            raise self.fault(path, message, hint) from error
 
 
 def read_document(path: Path) -> Document:
@@ -106,6 +111,29 @@ def _read_complaint(complaint: str) -> tuple[toml_positions.Path, str]:
     )
     unknown = _UNKNOWN.fullmatch(what)
     if unknown is not None:
-        return (*path, unknown["key"]), f"unknown key {unknown['key']!r}"
+        return (*path, unknown["key"]), f"{_UNKNOWN_KEY} {unknown['key']!r}"
     what = what.replace("Object missing required field", "missing key")
     return path, what.replace("`object`", "a table").replace("`array`", "a list")
+
+
+def _list_keys(entry: Any, path: toml_positions.Path) -> list[str]:  # noqa: ANN401 - any type
+    """Return the keys of the table at that path."""
+    found = msgspec.inspect.type_info(entry)
+    for step in path:
+        found = _find_part(found, step)
+    return [field.encode_name for field in getattr(_choose(found), "fields", ())]
+
+
+def _find_part(table: msgspec.inspect.Type, step: str | int) -> msgspec.inspect.Type:
+    """Return the type of an element, or of the field with that key."""
+    chosen = _choose(table)
+    if isinstance(step, int):
+        return getattr(chosen, "item_type", chosen)
+    fields = getattr(chosen, "fields", ())
+    return next((field.type for field in fields if field.encode_name == step), chosen)
+
+
+def _choose(found: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    """Return the table or list that a key may hold beside nothing."""
+    parts = getattr(found, "types", (found,))
+    return next((part for part in parts if not isinstance(part, msgspec.inspect.NoneType)), found)

@@ -288,11 +288,14 @@ def test_a_profile_is_shown_as_small_counts(invoke):
         "since": 1_780_000_000.0,
         "seen": 1_790_000_000.0,
     }
-    with listening(ShowProfile={"requests": 3.0, "proved": None, "habits": [habit]}) as daemon:
+    hour = habit | {"feature": "hour", "value": "36"}
+    habits = {"requests": 3.0, "proved": None, "habits": [habit, hour]}
+    with listening(ShowProfile=habits) as daemon:
         code, out, _ = invoke(daemon, "profile", "show")
 
     assert code == 0
     assert out.splitlines()[1].split()[:3] == ["source", "203.0.113.9", "2.5"]
+    assert out.splitlines()[2].split()[:3] == ["hour", "Tuesday", "12:00"]
     assert max(map(len, out.splitlines())) <= 80
 
 

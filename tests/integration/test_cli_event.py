@@ -55,7 +55,15 @@ def test_a_refusal_is_an_error(invoke):
 
 @pytest.mark.parametrize(
     "words",
-    ["", "ada", "ada account-enabled", "ada session-revoked --lasts soon", "ada x y", "--json"],
+    [
+        "",
+        "ada",
+        "ada account-enabled",
+        "ada session-revoked --lasts soon",
+        "ada session-revoked --lasts 8d",
+        "ada x y",
+        "--json",
+    ],
 )
 def test_what_cannot_be_meant_is_not_sent(invoke, words):
     with listening() as daemon:

@@ -1,12 +1,10 @@
-"""`stepup policy` check, test and explain on real files."""
+"""`stepup policy` check and test on real files."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from policy_support import NOW, THEN, live_for_weeks, make_invoke, make_policy_verb
-from replay_support import START
+from policy_support import NOW, THEN, make_invoke, make_policy_verb
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("**/*.toml"))
 POLICIES = [path for path in EXAMPLES if path.name != "stepupd.toml"]
@@ -20,18 +18,6 @@ def invoke(capsys, monkeypatch, tmp_path):
 @pytest.fixture
 def policy(invoke, tmp_path):
     return make_policy_verb(invoke, tmp_path)
-
-
-@pytest.fixture
-def daemon():
-    return live_for_weeks()
-
-
-@pytest.fixture
-def log(daemon, tmp_path):
-    path = tmp_path / "audit.log"
-    path.write_bytes(daemon.log)
-    return path
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
@@ -73,6 +59,63 @@ def test_check_locates_what_cannot_be_loaded(policy):
 
     assert (code, out) == (1, "")
     assert "it.toml:5:11: 'tuch' is no level" in err or "it.toml:5:1: 'tuch' is no level" in err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "drawn"),
+    [
+        ('reqire = "touch"', '  reqire = "touch"\n  ^'),
+        ('require = "tuch"', '  require = "tuch"\n  ^'),
+        ("require = \"touch\"\nwhen = 'hourr > 3'", "  hourr > 3\n  ^"),
+        ('require = "touch', '  require = "touch\n                  ^'),
+    ],
+    ids=["key", "value", "condition", "syntax"],
+)
+def test_what_is_wrong_is_drawn_with_a_caret(policy, wrong, drawn):
+    code, _, err = policy("check", "it.toml", it=THEN.replace('require = "touch"', wrong))
+
+    assert code == 1
+    assert drawn in err
+
+
+def test_a_long_or_odd_line_is_drawn_in_part(policy):
+    """One column for each character, the caret below the right one, nothing a terminal acts on."""
+    wrong = f"reqire = '\u202e{'x' * 300}', wrong"
+    _, _, err = policy("check", "it.toml", it=THEN.replace('require = "touch"', wrong))
+
+    line, caret = err.splitlines()[1:3]
+    assert len(line) <= 80
+    assert line[caret.index("^")] == ","
+    assert "\u202e" not in err
+
+
+def test_a_policy_that_is_not_there_is_said_without_a_hint_about_logs(policy):
+    assert policy("check", "/nonexistent.toml") == (
+        2,
+        "",
+        "stepup: error: /nonexistent.toml: No such file or directory\n",
+    )
+
+
+def test_what_is_wrong_with_risk_is_found_in_its_file(policy):
+    """`[risk]` may stand in any of them."""
+    risk = '\n[risk]\nladder = [{ score = 30, require = "touch" }]\n[risk.weights]\nremote = 1\n'
+    code, out, _ = policy("check", "one.toml", "two.toml", one=THEN, two=risk)
+
+    assert code == 1
+    assert "two.toml:2:2: warning" in out
+
+
+def test_check_knows_who_is_here(policy):
+    """A name that nobody has is a note."""
+    misspelt = THEN.replace("require", 'subject = "no-such-person"\nrequire')
+    code, out, _ = policy("check", "it.toml", it=misspelt)
+
+    assert code == 0
+    assert "'sudo' applies to nobody here: there is no account 'no-such-person'" in out
+    assert policy("check", "it.toml", it=misspelt.replace("no-such-person", "root"))[1].endswith(
+        "nothing to complain of.\n"
+    )
 
 
 def test_several_files_are_one_policy(policy):
@@ -144,71 +187,3 @@ def test_tests_have_a_document_for_programs(policy):
 def test_no_test_is_no_success(policy):
     """Nothing was tried, so nothing is known."""
     assert policy("test", "it.toml", it=THEN)[0] == 1
-
-
-def test_explain_takes_an_imagined_request_apart(policy, log, daemon):
-    """With what the log knew of the person by then; within 80 columns and without colour."""
-    before = datetime.fromtimestamp(START + daemon.boot - 60, UTC).isoformat()
-    code, out, err = policy(
-        "explain", "pam:sudo", "--user", "ada", "--from", "203.0.113.9", "--country", "nz",
-        "--at", before, "--policy", "it.toml", "--log", str(log), it=NOW,
-    )  # fmt: skip
-
-    assert (code, err) == (0, "")
-    assert "Asks for verify" in out
-    assert "new_source: the first time from this subject: the address 203.0.113.9" in out
-    assert "Without " in out
-    assert max(map(len, out.splitlines())) <= 80
-    assert "\x1b" not in out
-
-
-def test_explain_looks_back_at_an_entry(policy, log, daemon):
-    """As it was then: what came later taught nothing."""
-    last = len(daemon.lines) - 1
-    code, out, _ = policy(
-        "explain", "--entry", str(last), "--policy", "it.toml", "--log", str(log), "--json", it=NOW
-    )
-
-    document = json.loads(out)
-    assert code == 0
-    assert (document["entry"], document["then"], document["decision"]) == (last, "touch", "verify")
-    assert "impossible_travel" in {one["name"] for one in document["risk"]["signals"]}
-    first = policy("explain", "--entry", "0", "--policy", "it.toml", "--log", str(log), "--json")[1]
-    assert json.loads(first)["risk"]["score"] < 60
-
-
-def test_explain_without_a_log_says_so(policy):
-    code, out, _ = policy("explain", "pam:sudo", "--user", "ada", "--policy", "it.toml", it=NOW)
-
-    assert code == 0
-    assert "The audit log was not read" in out
-
-
-def test_explain_takes_an_hour_of_today(policy):
-    """A time without a date."""
-    code, out, _ = policy(
-        "explain", "pam:sudo", "--user", "ada", "--at", "23:30", "--policy", "it.toml", it=NOW
-    )
-
-    assert code == 0
-    assert "at 23:30 " in " ".join(out.split())
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["pam:sudo", "--entry", "3"],
-        ["pam:sudo", "--at", "noon"],
-        ["pam:sudo", "--from", "example.org"],
-        ["--entry", "99999"],
-        ["pam:sudo", "--log", "/nonexistent/log"],
-    ],
-    ids=" ".join,
-)
-def test_a_question_that_cannot_be_meant_is_wrong_usage(policy, log, arguments):
-    more = [] if "--log" in arguments else ["--log", str(log)]
-    code, out, err = policy("explain", *arguments, "--policy", "it.toml", *more, it=NOW)
-
-    assert (code, out) == (2, "")
-    assert err.startswith("stepup: error: ")

@@ -2,6 +2,8 @@
 
 import html.parser
 import json
+import re
+from dataclasses import replace
 
 import pytest
 from policy_support import (
@@ -165,8 +167,8 @@ def test_attack_names_with_markup_stay_text(page):
     reader.feed(page)
 
     assert reader.tags <= {
-        "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "br", "span", "b",
-        "table", "thead", "tbody", "tr", "th", "td", "svg", "g", "rect", "line", "text",
+        "html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "br", "span", "b",
+        "div", "table", "thead", "tbody", "tr", "th", "td", "svg", "g", "rect", "line", "text",
     }  # fmt: skip
     assert not any(name.startswith("on") or name in {"href", "src"} for name in reader.attributes)
     assert any("<script>alert(1)</script>" in text for text in reader.text)
@@ -183,6 +185,51 @@ def test_the_page_is_whole_in_itself(page):
     assert "url(" not in page
     assert page.count("<svg") == 2
     assert len(page) < 200_000
+
+
+def test_the_plots_say_what_their_axes_show(page):
+    """And the colours have a key at each of them."""
+    for name in ("day", "prompts of everybody", "prompts in a day", "days of a person"):
+        assert f">{name}</text>" in page
+    assert page.count(">under the candidate</span>") == 2
+
+
+def test_the_page_is_made_for_dark_rooms_too(page):
+    """Every ink that is set for light is set for dark, and paper is always light."""
+    light, dark = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+
+    assert set(re.findall(r"--\w+(?=:)", light)) == set(re.findall(r"--\w+(?=:)", dark))
+    assert "@media screen and (prefers-color-scheme: dark)" in page
+
+
+def test_days_without_a_request_have_their_place(policy, tmp_path):
+    """A gap in time is a gap in the plot; of a long log, it shows the newest and says so."""
+    daemon = FakeDaemon(read_policy(THEN))
+    for days in (0, 9, 200):
+        daemon.wait(days * 86400)
+        daemon.ask(make_request(), HERE)
+    (tmp_path / "gaps").write_bytes(b"\n".join([*daemon.lines[:2], b""]))
+    (tmp_path / "long").write_bytes(daemon.log)
+    pages = []
+    for name in ("gaps", "long"):
+        arguments = ["--candidate", "it.toml", "--log", str(tmp_path / name)]
+        policy("replay", *arguments, "--html", str(tmp_path / "page"), it=NOW)
+        pages.append((tmp_path / "page").read_text().partition("<h2>Days of a person")[0])
+
+    assert [page.count("<title>") - 1 for page in pages] == [10, 120]
+    assert ["The last 120 days." in page for page in pages] == [False, True]
+
+
+def test_since_leaves_out_and_still_teaches(log):
+    """Each request is met as in a replay of the whole log: the days that are left are the same."""
+    task = Task(log, (parse_document("it.toml", NOW.encode()),), lowest=30)
+    whole = replay_log(task, 1)
+    middle = sorted(whole.list_days())[17]
+    late = replay_log(replace(task, since=f"{middle}T00:00:00Z"), 1)
+
+    assert late.list_days() == {d: n for d, n in whole.list_days().items() if d >= middle}
+    assert (late.caught, late.missed, late.risky) == (whole.caught, 0, 1)
+    assert 0 < late.requests < whole.requests
 
 
 def test_a_page_that_cannot_be_written_is_said(policy, log):

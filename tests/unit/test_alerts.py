@@ -2,11 +2,12 @@
 
 import pytest
 
-from stepup.event import EventWord
+from stepup.event import LONGEST, EventWord
 from stepupd.core.model import Caller, Door
 from stepupd.core.risk.activity import Alert
 from stepupd.core.risk.alerts import (
     CONSEQUENCES,
+    MOST_SECONDS,
     EventName,
     drop_ended,
     join_alerts,
@@ -36,6 +37,7 @@ def test_the_table():
 
 def test_the_command_knows_the_same_names():
     assert {word.value for word in EventWord} == {name.value for name in EventName}
+    assert LONGEST == MOST_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,16 @@ def test_the_last_lines_are_found_from_the_end(lines, count):
     stream.seek(find_last_lines(stream, count))
 
     assert stream.read().split(b"\n")[:-1] == lines[-count:]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kind": "event", "subject": "ada", "event": "session-revoked"}, "ada session-revoked"),
+        ({"kind": "forget-profile", "subject_uid": 1000}, "uid 1000"),
+        ({"kind": "stop", "subject_uid": 0}, "stop"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else one["kind"],
+)
+def test_an_entry_without_a_request_says_whom_it_is_about(fields, words):
+    assert say_entry({"seq": 1} | fields, 0).endswith(words)

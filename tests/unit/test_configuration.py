@@ -184,7 +184,7 @@ SCOPED = REQUIRE + 'scope = "session"\n'
         ),
         ('[risk]\ndenied_models = "x"', 2, 1, "list"),
         ("[risk]\ndenied_models = [7]", 2, 18, "str"),
-        ("[risk.weights]\nremtoe = 1", 2, 1, "is none of advice, agent, alert"),
+        ("[risk.weights]\nremtoe = 1", 2, 1, "there is no signal 'remtoe'"),
         ("[risk.weights]\nremote = -1", 2, 1, "whole number"),
         ("[risk.weights]\nremote = true", 2, 1, "whole number"),
         ("a = ", 1, 4, "Invalid value"),
@@ -361,3 +361,23 @@ def test_the_examples_load():
     assert policy.rules[0].name == "sudo"
     assert policy.ladder[-1].level is None
     assert load_settings(EXAMPLES) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[[rules]]", "did you mean rule?"),
+        (HEAD + 'reqire = "touch"', "did you mean require?"),
+        ("[risk]\nlader = []", "did you mean ladder?"),
+        ("[risk]\nladder = [{ scor = 3 }]", "did you mean score?"),
+        ("[risk.weights]\nremot = 3", "did you mean remote?"),
+        ("[risk.weights]\nzzz = 3", "stepupd-policy(5) lists them"),
+        (HEAD + 'zzz = "touch"', ""),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(text, hint):
+    """Of the table that it stands in."""
+    with pytest.raises(ConfigError) as caught:
+        make_policy((parse_document("policy.toml", text.encode()),))
+
+    assert caught.value.hint == hint

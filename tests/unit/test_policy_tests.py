@@ -99,7 +99,7 @@ def test_a_test_passes_only_with_its_rule():
     [
         ('expect = "yes"\n' + SUDO, "expect", "is none of allow, code, touch"),
         ('expect = "deny"\nrule = "no such"\n' + SUDO, "rule", "no rule named"),
-        ('expect = "deny"\nsignals = ["bad_luck"]\n' + SUDO, "signals", "'bad_luck' is none of"),
+        ('expect = "deny"\nsignals = ["bad_luck"]\n' + SUDO, "signals", "no signal 'bad_luck'"),
         ('expect = "deny"\nat = "noon"\n' + SUDO, "at", "no time"),
         ('expect = "deny"\nat = "0001-01-01T00:00+14:00"\n' + SUDO, "at", "range"),
         ('expect = "deny"\nfrom = "example.org"\n' + SUDO, "from", "example.org"),

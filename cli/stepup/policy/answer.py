@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from stepup.policy.words import wrap
+from stepup.policy.words import join, name_rule, wrap
 from stepup.times import say_span
 from stepupd.core.decision import Decision, Deny, Satisfied, StepUp
-from stepupd.core.model import Risk
+from stepupd.core.model import Reason, Risk, Scope
 from stepupd.core.policy import Mode, Policy, Rung, decide
 from stepupd.core.rehearsal.case import say_decision
 from stepupd.core.rehearsal.past import Past
 from stepupd.core.rehearsal.replay import WORDS, read_answer
 from stepupd.core.risk.explanation import Descent, explain_risk
+from stepupd.core.risk.facts import Observer
 from stepupd.core.risk.observation import Observation
 from stepupd.core.variables import list_variables
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_INDENT = " " * 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,11 @@ class Answer:
     past: Past | None
     is_recalled: bool
     """Whether what is usual comes from the log; else all of it counts as usual."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is a past request whose circumstances were not recorded, and count now."""
+        return self.past is not None and self.past.facts is None and self.policy.is_weighing
 
     @property
     def floor(self) -> Decision:
@@ -49,19 +54,40 @@ def _list_lines(answer: Answer) -> Iterator[str]:
     if answer.past is not None:
         yield wrap(_say_past(answer))
     yield ""
-    yield wrap(_say_decision(answer.decision))
-    if answer.decision.risk.score:
-        yield wrap(f"If nothing were risky: {_say_short(answer.floor)}.")
-    if answer.policy.mode is Mode.OBSERVE:
-        yield wrap("The policy is only watched: risk is recorded, and raises nothing yet.")
+    yield from _list_decisions(answer)
     yield ""
     yield from _list_risk(answer)
+    if answer.is_bare:
+        yield ""
+        yield wrap(
+            "No circumstances were recorded then, for the policy of that time weighed none: where"
+            " the request came from and which program asked is not known, and signals about that"
+            " cannot fire here."
+        )
     if not answer.is_recalled and answer.policy.is_weighing:
         yield ""
         yield wrap(
             "The audit log was not read, so all of this counts as usual for the person: only what"
             " is risky for anybody shows."
         )
+
+
+def _list_decisions(answer: Answer) -> Iterator[str]:
+    """Yield what the policy says, and what the rules alone would."""
+    policy, decision, floor = answer.policy, answer.decision, answer.floor
+    is_raised = say_decision(decision) != say_decision(floor)
+    if policy.mode is Mode.OBSERVE and is_raised:
+        yield wrap(f"{_say_decision(answer, floor)}")
+        yield wrap(
+            "The policy is only watched, so risk is recorded and raises nothing. Were it in force:"
+            f" {_say_short(decision)}."
+        )
+        return
+    yield wrap(_say_decision(answer, decision))
+    if is_raised:
+        yield wrap(f"If nothing were risky: {_say_short(floor)}.")
+    elif decision.risk.score:
+        yield "It would be the same if nothing were risky."
 
 
 def _list_risk(answer: Answer) -> Iterator[str]:
@@ -73,14 +99,14 @@ def _list_risk(answer: Answer) -> Iterator[str]:
     yield f"Risk {found.score}: {step}."
     for signal in found.signals:
         yield wrap(f"{signal.name}: {signal.reason}", f"  {signal.weight:>4}  ", " " * 8)
-    for descent in found.descents:
+    for descent in dict.fromkeys(found.descents):
         yield wrap(_say_descent(descent))
 
 
 def _say_descent(descent: Descent) -> str:
-    names = " and ".join(signal.name for signal in descent.without)
+    names = join([signal.name for signal in descent.without])
     step = "below the ladder" if descent.rung is None else _say_rung(descent.rung)
-    return f"Without {names}: {descent.score}, {step}."
+    return f"Without {names} it would be {descent.score}: {step}."
 
 
 def _say_rung(rung: Rung) -> str:
@@ -93,7 +119,9 @@ def _say_request(seen: Observation) -> str:
     words = [f"{request.action} for {request.subject.name}"]
     if request.claim.command:
         words.append(f"claiming to run {' '.join(request.claim.command)}")
-    if facts.source:
+    if Observer.SOURCE in facts.missing:
+        words.append("from where could not be found out")
+    elif facts.source:
         place = f" ({facts.country})" if facts.country else ""
         words.append(f"from {facts.source}{place}")
     if facts.programs:
@@ -116,32 +144,43 @@ def _say_past(answer: Answer) -> str:
     score = f" at risk {met.score}" if met.score else ""
     return (
         f"Entry {past.seq}, {past.time[:16]}Z: met with {WORDS[met.met]}{score} by"
-        f" {_name(met.rule)} under {policy}; the answer was {past.verdict.answer.value}"
+        f" {name_rule(met.rule)} under {policy}; the answer was {past.verdict.answer.value}"
         f" ({past.verdict.reason.value})."
     )
 
 
-def _say_decision(decision: Decision) -> str:
-    said = {"allow": "Allowed without proof", "deny": "Denied"}
-    word = say_decision(decision)
-    text = said.get(word, f"Asks for {word}")
+def _say_decision(answer: Answer, decision: Decision) -> str:
+    by = name_rule(decision.rule)
+    if isinstance(decision, Deny):
+        return _say_denial(answer, decision)
     if isinstance(decision, Satisfied):
-        text = f"Allowed by a grant that reaches {decision.grant.level.word}"
-    elif isinstance(decision, Deny):
-        text = f"Denied ({decision.reason.value})"
-    elif isinstance(decision, StepUp) and decision.requirement.max_age:
-        requirement = decision.requirement
-        text += f"; it then counts for {say_span(requirement.max_age)}"
-        text += f" in the same {requirement.scope.value}"
-    return f"{text}, by {_name(decision.rule)}."
+        return f"Allowed by a grant that reaches {decision.grant.level.word}, by {by}."
+    if not isinstance(decision, StepUp):
+        return f"Allowed without proof, by {by}."
+    requirement, text = decision.requirement, f"Asks for {say_decision(decision)}, by {by}."
+    if requirement.max_age:
+        place = "session" if requirement.scope is Scope.SESSION else "account, in any session"
+        text += f" A success counts for {say_span(requirement.max_age)} in the same {place}."
+    return text
+
+
+def _say_denial(answer: Answer, decision: Deny) -> str:
+    if decision.reason is Reason.NO_RULE:
+        return "Denied (no-rule): no rule covers this action of this account."
+    text = f"Denied ({decision.reason.value}), by {name_rule(decision.rule)}."
+    if decision.reason is not Reason.RULE_IN_ERROR:
+        return text
+    known = list_variables(answer.seen, decision.risk)
+    names = {
+        name for rule in answer.policy.rules if rule.name == decision.rule for name in rule.names
+    }
+    unknown = [f"{name!r}" for name in sorted(names - known.keys())]
+    why = f": {join(unknown)} could not be found out" if unknown else ""
+    return f"{text} Its condition cannot be decided{why}."
 
 
 def _say_short(decision: Decision) -> str:
-    return f"{say_decision(decision)} by {_name(decision.rule)}"
-
-
-def _name(rule: str) -> str:
-    return f"rule {rule!r}" if rule else "no rule"
+    return f"{say_decision(decision)}, by {name_rule(decision.rule)}"
 
 
 def describe_answer(answer: Answer) -> dict[str, object]:
@@ -157,6 +196,7 @@ def describe_answer(answer: Answer) -> dict[str, object]:
         "rule": decision.rule,
         "without_risk": say_decision(answer.floor),
         "is_recalled": answer.is_recalled,
+        "is_bare": answer.is_bare,
         "mode": answer.policy.mode.value,
         "risk": {
             "score": found.score,
@@ -171,7 +211,7 @@ def describe_answer(answer: Answer) -> dict[str, object]:
                     "score": descent.score,
                     "step": _describe_rung(descent.rung),
                 }
-                for descent in found.descents
+                for descent in dict.fromkeys(found.descents)
             ],
         },
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 from stepup.errors import CommandError
 from stepup.exits import ExitCode
 from stepup.policy.files import explain_config_error, load
-from stepup.policy.words import count, wrap
+from stepup.policy.words import count, name_rule, wrap
 from stepup.terminal import clean, print_json, print_result
 from stepupd.core.errors import ConfigError
 from stepupd.core.rehearsal.case import Result, run_case
@@ -57,17 +57,13 @@ def _say(result: Result) -> str:
         return wrap(name, "  ok    ", _INDENT)
     lines = [wrap(name, "  FAIL  ", _INDENT)]
     case, decision = result.case, result.decision
-    wanted = case.expect if case.rule is None else f"{case.expect} by {_name(case.rule)}"
+    wanted = case.expect if case.rule is None else f"{case.expect} by {name_rule(case.rule)}"
     lines.append(wrap(f"expected {wanted}", _INDENT, _INDENT))
-    lines.append(wrap(f"got {result.got} by {_name(decision.rule)}", _INDENT, _INDENT))
+    lines.append(wrap(f"got {result.got} by {name_rule(decision.rule)}", _INDENT, _INDENT))
     if decision.risk.signals:
         parts = ", ".join(f"{signal.name} {signal.weight}" for signal in decision.risk.signals)
         lines.append(wrap(f"at risk {decision.risk.score}: {parts}", _INDENT, _INDENT))
     return "\n".join(lines)
-
-
-def _name(rule: str) -> str:
-    return f"rule {rule!r}" if rule else "no rule"
 
 
 def _describe(file: str, result: Result) -> dict[str, object]:

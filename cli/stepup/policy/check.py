@@ -5,11 +5,14 @@ from pathlib import Path
 
 from stepup.exits import ExitCode
 from stepup.policy.files import Loaded, explain_config_error, load
+from stepup.policy.groups import is_account, is_group
 from stepup.policy.words import count, say_located
 from stepup.terminal import print_json, print_result
 from stepupd.core.errors import ConfigError
+from stepupd.core.policy import Policy
 from stepupd.core.rehearsal.finding import Finding, Grade
 from stepupd.core.rehearsal.lint import find_faults
+from stepupd.core.rehearsal.lint_names import find_strangers
 from stepupd.store.policy_tests import read_cases
 
 
@@ -23,13 +26,19 @@ def check_policy(files: Sequence[Path], *, is_json: bool) -> ExitCode:
             raise explain_config_error(error) from None
         print_json({"findings": [_describe_error(error)]})
         return ExitCode.DENIED
-    findings = find_faults(loaded.policy)
+    findings = _find_all(loaded.policy)
     if is_json:
         print_json(_describe(loaded, findings, len(cases)))
     else:
         _print(loaded, findings, len(cases))
     is_bad = any(finding.grade is Grade.WARNING for finding in findings)
     return ExitCode.DENIED if is_bad else ExitCode.ALLOWED
+
+
+def _find_all(policy: Policy) -> list[Finding]:
+    """Return all findings in the order of the rules, those of the policy as a whole last."""
+    found = [*find_faults(policy), *find_strangers(policy.rules, is_account, is_group)]
+    return sorted(found, key=lambda one: len(policy.rules) if one.rule is None else one.rule)
 
 
 def _print(loaded: Loaded, findings: Sequence[Finding], cases: int) -> None:

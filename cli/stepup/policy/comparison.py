@@ -31,8 +31,8 @@ def list_figures(tally: Tally) -> list[tuple[str, float, float]]:
     before, after = tally.count_seconds()
     return [
         ("prompts", sum(p.before for p in people), sum(p.after for p in people)),
-        ("  a person's day, median", median(one or [0]), median(other or [0])),
-        ("  a person's day, most", max(one, default=0), max(other, default=0)),
+        ("prompts in a person's day, median", median(one or [0]), median(other or [0])),
+        ("prompts in a person's day, most", max(one, default=0), max(other, default=0)),
         ("seconds of people's time", before, after),
         (
             "requests denied by policy",
@@ -45,8 +45,13 @@ def list_figures(tally: Tally) -> list[tuple[str, float, float]]:
 def list_people(tally: Tally) -> list[Person]:
     """Return the people, those for whom most changes first."""
     return sorted(
-        tally.people.values(), key=lambda one: (-abs(one.after - one.before), -one.after, one.name)
+        tally.people.values(), key=lambda one: (-_count_changes(one), -one.after, one.name)
     )
+
+
+def _count_changes(person: Person) -> int:
+    then, now = person.denials
+    return abs(person.after - person.before) + abs(now - then)
 
 
 def list_rules(tally: Tally) -> list[tuple[str, RuleCount, RuleCount]]:
@@ -69,7 +74,7 @@ def say_row(row: Row) -> str:
     score = max(before.score, after.score)
     signals = ", ".join(after.signals or before.signals)
     return (
-        f"#{row.seq} {row.time[:16]} {row.subject} {row.action}:"
+        f"#{row.seq} {row.time[:16]}Z {row.subject} {row.action}:"
         f" {WORDS[before.met]} -> {WORDS[after.met]}, risk {score} ({signals or 'no signal'})"
     )
 
@@ -91,18 +96,21 @@ def _list_lines(tally: Tally, policy: Policy, log: str) -> Iterator[str]:
     yield ""
     yield from _say_risky(tally)
     yield ""
+    yield "Rules, then and now under the candidate:"
     yield _draw_rules(tally)
     yield ""
+    yield "People, those for whom most changes first:"
     yield _draw_people(tally)
     yield ""
     yield wrap(ASSUMED)
 
 
 def _draw_figures(tally: Tally) -> str:
-    rows = []
-    for name, before, after in list_figures(tally):
-        rows.append((name, f"{before:>9,.6g}", f"{after:>9,.6g}", f"{after - before:>+9,.6g}"))
-    return draw_table(("", f"{'then':>9}", f"{'candidate':>9}", f"{'change':>9}"), rows)
+    rows = [
+        (name, f"{before:,.6g}", f"{after:,.6g}", f"{after - before:+,.6g}")
+        for name, before, after in list_figures(tally)
+    ]
+    return _draw_numbers(("", "then", "candidate", "change"), rows)
 
 
 def _say_risky(tally: Tally) -> Iterator[str]:
@@ -124,20 +132,24 @@ def _say_risky(tally: Tally) -> Iterator[str]:
 
 
 def _draw_rules(tally: Tally) -> str:
-    head = ("rule", "requests", "prompts", "denied", "-> requests", "prompts", "denied")
+    head = ("rule", "requests then", "now", "prompts then", "now", "denied then", "now")
     rows = [
-        (name or "(no rule)", *_list_counts(before), *_list_counts(after))
-        for name, before, after in list_rules(tally)
+        (name or "(no rule)", *(f"{n:,}" for pair in _pair_counts(then, now) for n in pair))
+        for name, then, now in list_rules(tally)
     ]
-    return draw_table(head, rows)
+    return _draw_numbers(head, rows)
 
 
-def _list_counts(counts: RuleCount) -> tuple[str, str, str]:
-    return f"{counts.requests:,}", f"{counts.prompts:,}", f"{counts.denials:,}"
+def _pair_counts(then: RuleCount, now: RuleCount) -> tuple[tuple[int, int], ...]:
+    return (
+        (then.requests, now.requests),
+        (then.prompts, now.prompts),
+        (then.denials, now.denials),
+    )
 
 
 def _draw_people(tally: Tally) -> str:
-    head = ("person", "days", "prompts then", "candidate", "a day then", "candidate")
+    head = ("person", "days", "prompts then", "now", "a day then", "now", "denied then", "now")
     people = list_people(tally)
     rows = [
         (
@@ -147,12 +159,23 @@ def _draw_people(tally: Tally) -> str:
             f"{one.after:,}",
             f"{one.before / len(one.days):.1f}",
             f"{one.after / len(one.days):.1f}",
+            *(f"{number:,}" for number in one.denials),
         )
         for one in people[:PEOPLE]
     ]
-    table = draw_table(head, rows)
+    table = _draw_numbers(head, rows)
     left = len(people) - len(rows)
     return f"{table}\nand {count(left, 'other')}; --json has all of them." if left else table
+
+
+def _draw_numbers(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose columns after the first are numbers, flush right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    flush = [
+        (row[0], *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)))
+        for row in (head, *rows)
+    ]
+    return draw_table(flush[0], flush[1:])
 
 
 def describe_tally(tally: Tally, policy: Policy, log: str) -> dict[str, object]:

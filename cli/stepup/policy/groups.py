@@ -1,4 +1,4 @@
-"""Groups of accounts as they are today, for entries and requests that name none."""
+"""Accounts and their groups as they are today, for entries and requests that name none."""
 
 import grp
 import os
@@ -18,6 +18,20 @@ def list_groups(name: str) -> frozenset[str]:
 def list_all_groups() -> dict[str, frozenset[str]]:
     """Return the groups of every account that can be listed."""
     return {account.pw_name: list_groups(account.pw_name) for account in pwd.getpwall()}
+
+
+def is_account(name: str) -> bool:
+    """Return whether there is an account of that name."""
+    with suppress(KeyError):
+        return bool(pwd.getpwnam(name))
+    return False
+
+
+def is_group(name: str) -> bool:
+    """Return whether there is a group of that name."""
+    with suppress(KeyError):
+        return bool(grp.getgrnam(name))
+    return False
 
 
 def _name_all(numbers: list[int]) -> frozenset[str]:

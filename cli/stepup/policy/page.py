@@ -1,4 +1,4 @@
-"""A replay as one page of HTML: light, printable, whole in itself.
+"""A replay as one page of HTML: light or dark, printable, whole in itself.
 
 The law of this file: every text from the log or from a file goes through `plots.text`; the page
 loads nothing, runs nothing, and forbids both to the browser.
@@ -6,6 +6,7 @@ loads nothing, runs nothing, and forbids both to the browser.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 
 from stepup.policy.comparison import (
     ASSUMED,
@@ -15,44 +16,31 @@ from stepup.policy.comparison import (
     list_rules,
     say_bare,
 )
+from stepup.policy.page_style import STYLE
 from stepup.policy.plots import Bar, draw_bars, text
+from stepup.policy.words import count
 from stepupd.core.policy import Mode, Policy
-from stepupd.core.rehearsal.tally import Tally
+from stepupd.core.rehearsal.replay import Row
+from stepupd.core.rehearsal.tally import EXAMPLES, Tally
 
 PEOPLE = 200
 """Rows of people on the page."""
 _MOST_DAYS = 120
 _MOST_PROMPTS = 20
-
-_STYLE = """
-:root { --then: #9aa5b1; --now: #1f4e79; --line: #e3e7eb; --ink: #1b2026; --soft: #5b6670; }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: #fff;
-  max-width: 760px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
-p { margin: .4rem 0; } .soft { color: var(--soft); }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; }
-th { font-weight: 600; color: var(--soft); font-size: .85rem; }
-td.n, th.n { text-align: right; white-space: nowrap; }
-svg { width: 100%; height: auto; } svg line { stroke: var(--line); }
-svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
-.end { text-anchor: end; } .mid { text-anchor: middle; }
-.then { fill: var(--then); } .now { fill: var(--now); }
-.key::before { content: ""; display: inline-block; width: .8em; height: .8em;
-  margin: 0 .4em 0 1em; }
-.key.a::before { background: var(--then); } .key.b::before { background: var(--now); }
-@media print { body { margin: 0; max-width: none; font-size: 11px; }
-  h2 { break-after: avoid; } svg, tr { break-inside: avoid; }
-  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
-"""
+_PAIR = (("", 1), ("then", 3), ("candidate", 3))
+"""Headings above others, and how many columns each spans."""
 
 _HEAD = (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width">'
+    '<meta name="color-scheme" content="light dark">'
     '<meta http-equiv="Content-Security-Policy"'
     " content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    f"<title>Policy replay</title><style>{_STYLE}</style></head><body>"
+    f"<title>Policy replay</title><style>{STYLE}</style></head><body>"
+)
+_KEY = (
+    '<p class="soft"><span class="key a">then</span><span class="key b">under the candidate</span>'
+    "</p>"
 )
 
 
@@ -62,8 +50,8 @@ def draw_page(tally: Tally, policy: Policy, log: str, files: Sequence[str]) -> s
     if tally.requests:
         parts += [
             _draw_figures(tally),
-            _draw_risky(tally),
             _draw_plots(tally),
+            _draw_risky(tally),
             _draw_rules(tally),
             _draw_people(tally),
         ]
@@ -73,24 +61,27 @@ def draw_page(tally: Tally, policy: Policy, log: str, files: Sequence[str]) -> s
 
 def _draw_origin(tally: Tally, policy: Policy, log: str, files: Sequence[str]) -> str:
     watched = " It is only to be watched; here it counts as if it were in force."
-    span = f"{tally.first[:10]} to {tally.last[:10]}" if tally.requests else "nothing in that time"
+    span = "No request in that time."
+    if tally.requests:
+        requests, people = (
+            count(tally.requests, "request"),
+            count(len(tally.people), "person", "people"),
+        )
+        span = f"{tally.first[:10]} to {tally.last[:10]}: {requests} of {people}."
     is_bare = tally.bare and policy.is_weighing
     bare = f'<p class="soft">{text(say_bare(tally))}</p>' if is_bare else ""
     return (
-        f'<p class="soft">{text(log)}, {text(span)}: {tally.requests:,} requests of'
-        f" {len(tally.people):,} people.<br>Candidate: {text(', '.join(files))}"
-        f" ({text(policy.digest[:16])}).{watched if policy.mode is Mode.OBSERVE else ''}</p>"
-        f"{bare}"
-        '<p class="soft"><span class="key a">then</span><span class="key b">candidate</span></p>'
+        f'<p class="soft">{text(span)}<br>Log: {text(log)}<br>Candidate: {text(", ".join(files))}'
+        f" ({text(policy.digest[:16])}).{watched if policy.mode is Mode.OBSERVE else ''}</p>{bare}"
     )
 
 
 def _draw_figures(tally: Tally) -> str:
     rows = [
-        (name.strip(), f"{before:,.6g}", f"{after:,.6g}", f"{after - before:+,.6g}")
+        (name, f"{before:,.6g}", f"{after:,.6g}", f"{after - before:+,.6g}")
         for name, before, after in list_figures(tally)
     ]
-    return "<h2>In all</h2>" + _draw_table(("", "then", "candidate", "change"), rows, 1)
+    return "<h2>In all</h2>" + _draw_table("tnnn", ("", "then", "candidate", "change"), rows)
 
 
 def _draw_risky(tally: Tally) -> str:
@@ -100,25 +91,48 @@ def _draw_risky(tally: Tally) -> str:
     else:
         parts.append(
             f"<p>{tally.risky:,} with a score of {tally.lowest} or more: newly caught"
-            f" <b>{tally.caught:,}</b>, newly missed <b>{tally.missed:,}</b>. Newly denied although"
-            f" allowed then: <b>{tally.denials_added:,}</b>.</p>"
+            f" <b>{tally.caught:,}</b>, newly missed <b>{tally.missed:,}</b>.</p>"
         )
-    head = ("entry", "time", "person", "action", "then", "candidate", "risk", "signals")
-    for title, rows in (("Newly missed", tally.worse), ("Newly caught", tally.better)):
-        if rows:
-            parts.append(f"<h2>{title}</h2>" + _draw_table(head, list_cells(rows), 8))
+    parts.append(
+        f"<p>Newly denied although allowed then: <b>{tally.denials_added:,}</b>. No longer denied:"
+        f" <b>{tally.denials_removed:,}</b>.</p>"
+    )
+    parts.append(_draw_examples("Newly missed", tally.worse, tally.missed))
+    parts.append(_draw_examples("Newly caught", tally.better, tally.caught))
     return "".join(parts)
 
 
+def _draw_examples(title: str, rows: Sequence[Row], number: int) -> str:
+    if not rows:
+        return ""
+    head = ("entry", "time", "person", "action", "then", "candidate", "risk", "signals")
+    first = f'<p class="soft">The first {EXAMPLES}.</p>' if number > len(rows) else ""
+    return f"<h3>{title}</h3>{first}" + _draw_table("nwttwwnt", head, list_cells(rows))
+
+
 def _draw_plots(tally: Tally) -> str:
-    days = [(day, float(a), float(b)) for day, (a, b) in tally.list_days().items()][-_MOST_DAYS:]
+    days, is_cut = _list_days(tally)
+    cut = f'<p class="soft">The last {_MOST_DAYS} days.</p>' if is_cut else ""
     title = "Days of a person, by how many prompts they had"
+    by_day = draw_bars("Prompts a day", days, "day", "prompts of everybody")
+    by_count = draw_bars(title, _count_days(tally), "prompts in a day", "days of a person")
     return (
-        "<h2>Prompts a day</h2>"
-        + draw_bars("Prompts a day", [(day[5:], a, b) for day, a, b in days], "of everybody")
-        + f"<h2>{title}</h2>"
-        + draw_bars(title, _count_days(tally), "days of a person")
+        f'<h2>Prompts a day</h2>{_KEY}{cut}<div class="wide">{by_day}</div>'
+        f'<h2>{title}</h2>{_KEY}<div class="wide">{by_count}</div>'
     )
+
+
+def _list_days(tally: Tally) -> tuple[list[Bar], bool]:
+    """Return the newest days, also those without a request, and whether there were more."""
+    found = tally.list_days()
+    newest = date.fromisoformat(max(found))
+    span = (newest - date.fromisoformat(min(found))).days + 1
+    bars = []
+    for back in reversed(range(min(span, _MOST_DAYS))):
+        day = (newest - timedelta(days=back)).isoformat()
+        before, after = found.get(day, (0, 0))
+        bars.append((day[5:], float(before), float(after)))
+    return bars, span > _MOST_DAYS
 
 
 def _count_days(tally: Tally) -> list[Bar]:
@@ -130,7 +144,7 @@ def _count_days(tally: Tally) -> list[Bar]:
 
 
 def _draw_rules(tally: Tally) -> str:
-    head = ("rule", "requests", "prompts", "denied", "requests", "prompts", "denied")
+    head = ("rule", *("requests", "prompts", "denied") * 2)
     rows = [
         (
             name or "(no rule)",
@@ -138,38 +152,43 @@ def _draw_rules(tally: Tally) -> str:
         )
         for name, a, b in list_rules(tally)
     ]
-    said = '<p class="soft">Then in the first three columns, under the candidate in the others.</p>'
-    return "<h2>Rules</h2>" + said + _draw_table(head, rows, 1)
+    return "<h2>Rules</h2>" + _draw_table("tnnnnnn", head, rows, _PAIR)
 
 
 def _draw_people(tally: Tally) -> str:
     people = list_people(tally)
-    head = ("person", "days", "prompts then", "candidate", "a day then", "candidate")
-    rows = [
-        (
-            one.name,
-            f"{len(one.days):,}",
-            f"{one.before:,}",
-            f"{one.after:,}",
-            f"{one.before / len(one.days):.1f}",
-            f"{one.after / len(one.days):.1f}",
-        )
-        for one in people[:PEOPLE]
-    ]
+    head = ("person", "days", *("prompts", "a day", "denied") * 2)
+    rows = []
+    for one in people[:PEOPLE]:
+        days, cells = len(one.days), [one.name, f"{len(one.days):,}"]
+        for prompts, denied in zip((one.before, one.after), one.denials, strict=True):
+            cells += [f"{prompts:,}", f"{prompts / days:.1f}", f"{denied:,}"]
+        rows.append(cells)
     left = len(people) - len(rows)
-    more = f'<p class="soft">And {left:,} others.</p>' if left else ""
-    return "<h2>People</h2>" + _draw_table(head, rows, 1) + more
+    more = f'<p class="soft">And {count(left, "other")}.</p>' if left else ""
+    above = (("", 2), *_PAIR[1:])
+    said = '<p class="soft">Those for whom most changes first.</p>'
+    return "<h2>People</h2>" + said + _draw_table("tnnnnnnn", head, rows, above) + more
 
 
-def _draw_table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int) -> str:
-    """Return a table; its first `texts` columns are text, the others numbers."""
-    number = ' class="n"'
+def _draw_table(
+    kinds: str,
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    above: Sequence[tuple[str, int]] = (),
+) -> str:
+    """Return a table; its columns are of text (t), unbroken words (w) or numbers (n)."""
 
     def draw(tag: str, cells: Sequence[str]) -> str:
         return "".join(
-            f"<{tag}{number if at >= texts else ''}>{text(cell)}</{tag}>"
-            for at, cell in enumerate(cells)
+            f'<{tag} class="{kind}">{text(cell)}</{tag}>'
+            for kind, cell in zip(kinds, cells, strict=True)
         )
 
+    spans = "".join(f'<th class="m" colspan="{width}">{text(name)}</th>' for name, width in above)
+    top = f"<tr>{spans}</tr>" if above else ""
     body = "".join(f"<tr>{draw('td', row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{draw('th', head)}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f'<div class="wide"><table><thead>{top}<tr>{draw("th", head)}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )

@@ -4,13 +4,26 @@ The law of this file: `covers` says yes only where it is certain, `overlaps` say
 is certain. Patterns are those of `glob`: `*` and `?`, nothing else.
 """
 
+from functools import lru_cache
+
+from stepupd.core.glob import find_prefix
+
+
+def is_pattern(text: str) -> bool:
+    """Return whether a pattern matches anything but itself."""
+    return "*" in text or "?" in text
+
 
 def covers(general: str, special: str) -> bool:
     """Return whether every text that `special` matches is matched by `general` for certain."""
     if general.strip("*") == "" and general:
         return True
-    if "*" not in general and "?" not in general:
+    if not is_pattern(general):
         return general == special
+    # A letter of the general one is only ever matched by a letter of the other.
+    for run in _list_runs(general):
+        if run not in special:
+            return False
     reached = _close({0}, general)
     for letter in special:
         reached = _close({at for old in reached for at in _follow(general, old, letter)}, general)
@@ -21,6 +34,14 @@ def covers(general: str, special: str) -> bool:
 
 def overlaps(one: str, other: str) -> bool:
     """Return whether some text is matched by both."""
+    if not is_pattern(one) and not is_pattern(other):
+        return one == other
+    # What ends in any text and what begins with any text meet in the one after the other.
+    if (one[-1:] == "*" == other[:1]) or (other[-1:] == "*" == one[:1]):
+        return True
+    first, second = find_prefix(one), find_prefix(other)
+    if not first.startswith(second) and not second.startswith(first):
+        return False
     above = [False] * (len(other) + 1)
     for row in range(len(one) + 1):
         reached = [False] * (len(other) + 1)
@@ -47,6 +68,12 @@ def overlap_any(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
     if not some or not others:
         return True
     return any(overlaps(one, other) for one in some for other in others)
+
+
+@lru_cache(maxsize=4096)
+def _list_runs(pattern: str) -> tuple[str, ...]:
+    """Return the texts between the wildcards."""
+    return tuple(filter(None, pattern.replace("?", "*").split("*")))
 
 
 def _meet(one: str, other: str) -> bool:

@@ -8,10 +8,11 @@ Not done here: what cannot be loaded is an error of `store`, with its place.
 from collections.abc import Iterator
 
 from stepupd.core.model import Scope
-from stepupd.core.policy import Policy, Rule, RuleEffect, Score
+from stepupd.core.policy import Policy, Rule, RuleEffect
 from stepupd.core.rehearsal.finding import Finding, Grade
 from stepupd.core.rehearsal.glob_sets import covers, overlap_any
 from stepupd.core.rehearsal.lint_order import compare_rules
+from stepupd.core.rehearsal.lint_risk import examine_condition, examine_risk
 
 LONG = 3600.0
 """Seconds that a success may count in every session before a note is due."""
@@ -24,7 +25,7 @@ def find_faults(policy: Policy) -> tuple[Finding, ...]:
     """Return the findings, those of the policy as a whole last."""
     found = list(compare_rules(policy.rules))
     for number, rule in enumerate(policy.rules):
-        found += _examine_rule(number, rule)
+        found += (*_examine_rule(number, rule), *examine_condition(number, rule))
     found.sort(key=lambda finding: finding.rule or 0)
     return (*found, *_examine_policy(policy))
 
@@ -65,30 +66,4 @@ def _examine_rule(number: int, rule: Rule) -> Iterator[Finding]:
 def _examine_policy(policy: Policy) -> Iterator[Finding]:
     if not policy.rules:
         yield Finding(Grade.NOTE, "no-rule", None, "there is no rule: everything is denied")
-    weighed = sum(policy.weights.values())
-    if policy.weights and not policy.ladder:
-        yield Finding(
-            Grade.WARNING,
-            "no-ladder",
-            None,
-            "signals have weights, but there is no ladder: risk changes nothing",
-            'ladder = [ { score = 30, require = "touch" } ]',
-        )
-    if policy.ladder and not weighed:
-        yield Finding(
-            Grade.WARNING,
-            "no-weights",
-            None,
-            "there is a ladder, but no signal weighs anything: nobody ever climbs it",
-            "give signals their weights in [risk.weights]",
-        )
-    if policy.score is not Score.WEIGHTS:
-        return
-    for rung in policy.ladder if weighed else ():
-        if rung.score > weighed:
-            yield Finding(
-                Grade.NOTE,
-                "out-of-reach",
-                None,
-                f"all weights together are {weighed}: the step at {rung.score} is never reached",
-            )
+    yield from examine_risk(policy)
