@@ -29,6 +29,7 @@ from stepupd.core.model import (
     RecoveryCode,
     Verdict,
 )
+from stepupd.core.policy import Mode
 from stepupd.core.record import describe_change, describe_credential, encode_bytes
 from stepupd.core.recovery_code import SALT_SIZE, make_codes, store_code
 from stepupd.core.risk.alerts import Pushed, SecurityEvent
@@ -170,11 +171,11 @@ class Service:
         await self._world.journal.append(describe_change("revoke", caller, uid, grant=grant_id))
         return self._world.grants.revoke(uid=uid, grant_id=grant_id or None)
 
-    async def show_profile(self, caller: Caller, subject: str) -> Profile:
-        """Return what was learned to be usual for a subject."""
+    async def show_profile(self, caller: Caller, subject: str) -> tuple[Profile, Moment]:
+        """Return what was learned to be usual for a subject, and the moment it was read."""
         now = await self._open(Verb.SHOW_PROFILE, caller, subject)
         uid = now.request.subject.uid
-        return await self._broker.look_up(lambda: self._world.profiles.find(uid))
+        return await self._broker.look_up(lambda: self._world.profiles.find(uid)), now.now
 
     async def forget_profile(
         self, caller: Caller, subject: str, conversation: Conversation
@@ -204,6 +205,7 @@ class Service:
             rp_id=self._world.rp_id,
             policy_digest=now.policy.digest,
             rules=len(now.policy.rules),
+            is_observed=now.policy.mode is Mode.OBSERVE,
             authenticators=self._world.authenticators.list_names() if is_owner else (),
             credentials=len(now.credentials),
             grants=len(now.grants),

@@ -11,13 +11,20 @@ def say_status(answer: Answer) -> str:
     facts = (
         ("stepupd", f"{read_text(answer, 'version')}, {read_text(answer, 'mode')} mode{simulated}"),
         ("relying party", read_text(answer, "rp_id")),
-        ("policy", f"{_count(answer, 'rules')} rules, {read_text(answer, 'policy_digest')[:16]}"),
+        ("policy", _say_policy(answer)),
         ("keys now", devices),
         ("keys enrolled", _count(answer, "credentials")),
         ("grants", _count(answer, "grants")),
         ("audit entries", _count(answer, "entries")),
     )
     return "\n".join(f"{name + ':':<15}{clean(fact)}" for name, fact in facts)
+
+
+def _say_policy(answer: Answer) -> str:
+    count = int(read_number(answer, "rules"))
+    rules = "1 rule" if count == 1 else f"{count} rules"
+    observed = "; risk is only recorded" if read_flag(answer, "is_observed") else ""
+    return f"{rules}, {read_text(answer, 'policy_digest')[:16]}{observed}"
 
 
 def _count(answer: Answer, name: str) -> str:

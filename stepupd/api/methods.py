@@ -192,8 +192,8 @@ async def _revoke(context: Context, params: RevokeParams) -> object:
 
 
 async def _show_profile(context: Context, params: SubjectParams) -> object:
-    found = await context.service.show_profile(context.peer.caller, params.subject)
-    return results.describe_profile(found)
+    found, now = await context.service.show_profile(context.peer.caller, params.subject)
+    return results.describe_profile(found, now)
 
 
 async def _forget_profile(context: Context, params: SubjectParams) -> object:

@@ -161,14 +161,21 @@ def _encode_id(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
 
 
-def describe_profile(profile: Profile) -> ProfileView:
-    """Return what was learned of a subject, the most usual first within each feature."""
+def describe_profile(profile: Profile, now: Moment) -> ProfileView:
+    """Return what was learned of a subject, faded to now; the most usual first in each feature."""
+    habits = [
+        HabitView(
+            feature.value,
+            value,
+            round(profile.weigh(feature, value, now.wall), 3),
+            one.since,
+            one.at,
+        )
+        for feature, values in profile.seen.items()
+        for value, one in values.items()
+    ]
     return ProfileView(
-        requests=round(profile.requests, 3),
+        requests=round(profile.count_requests(now.wall), 3),
         proved=profile.proved,
-        habits=tuple(
-            HabitView(feature.value, value, round(one.weight, 3), one.since, one.at)
-            for feature, values in sorted(profile.seen.items())
-            for value, one in sorted(values.items(), key=lambda item: (-item[1].weight, item[0]))
-        ),
+        habits=tuple(sorted(habits, key=lambda one: (one.feature, -one.weight, one.value))),
     )

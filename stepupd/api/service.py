@@ -65,8 +65,8 @@ class Service(Protocol):
         """End one grant, or all for an empty id; return how many ended."""
         ...
 
-    async def show_profile(self, caller: Caller, subject: str) -> Profile:
-        """Return what was learned to be usual for the subject."""
+    async def show_profile(self, caller: Caller, subject: str) -> tuple[Profile, Moment]:
+        """Return what was learned to be usual for the subject and the time it was read at."""
         ...
 
     async def forget_profile(

@@ -55,6 +55,8 @@ class Status:
     rp_id: str
     policy_digest: str
     rules: int
+    is_observed: bool
+    """Whether what risk asks for is only recorded."""
     authenticators: tuple[str, ...]
     credentials: int
     grants: int

@@ -59,6 +59,7 @@ STATUS = {
     "rp_id": "host.example",
     "policy_digest": "ab" * 32,
     "rules": 4,
+    "is_observed": False,
     "authenticators": ["YubiKey 5"],
     "credentials": 1,
     "grants": 2,

@@ -57,7 +57,7 @@ GRANT = Grant(
     expires=400,
     caller_uid=1000,
 )
-STATUS = Status("1", "system", "host.example", "00", 1, ("simulated",), 1, 1, 2, False)
+STATUS = Status("1", "system", "host.example", "00", 1, False, ("simulated",), 1, 1, 2, False)
 PRIVATE_PATH = "/var/lib/stepupd/private"
 
 
@@ -190,10 +190,10 @@ class ScriptedService:
         self.check(Verb.REVOKE, caller, subject)
         return 2
 
-    async def show_profile(self, caller, subject) -> Profile:
+    async def show_profile(self, caller, subject) -> tuple[Profile, Moment]:
         self.calls.append(("ShowProfile", caller, subject))
         self.check(Verb.SHOW_PROFILE, caller, subject)
-        return PROFILE
+        return PROFILE, Moment(0, 160, "boot")
 
     async def forget_profile(self, caller, subject, _conversation) -> Result:
         self.calls.append(("ForgetProfile", caller, subject))

@@ -321,6 +321,20 @@ def test_removing_without_a_terminal_needs_yes(invoke):
     assert "--yes" in err
 
 
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ({}, "4 rules, abababababababab\n"),
+        ({"rules": 1}, "1 rule, abababababababab\n"),
+        ({"is_observed": True}, "4 rules, abababababababab; risk is only recorded\n"),
+    ],
+)
+def test_the_status_says_what_the_policy_does(invoke, policy, said):
+    """One rule is one rule, and a policy that is watched says so."""
+    with listening(Status=STATUS | policy) as daemon:
+        assert f"policy:        {said}" in invoke(daemon, "status")[1]
+
+
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"]])
 def test_the_status_is_the_same_on_both_paths(invoke, monkeypatch, arguments):
     """With and without the parser."""
