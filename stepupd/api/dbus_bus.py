@@ -22,6 +22,10 @@ _UNKNOWN_UIDS = frozenset({65534, 2**32 - 1})
 """What the kernel shows for an account that it cannot map (user_namespaces(7)), and "none"."""
 
 
+class BusGoneError(InternalError):
+    """The connection ended before the answer. Nobody is left to be told."""
+
+
 class Bus:
     """The calling side of one connection."""
 
@@ -65,7 +69,7 @@ class Bus:
         """Hear that the connection is gone: nothing will be answered any more."""
         for _, reply in self._waiting.values():
             if not reply.done():
-                reply.set_exception(InternalError("the bus is gone"))
+                reply.set_exception(BusGoneError("the bus is gone"))
 
     async def ask_bus(self, member: str, signature: str = "", *values: object) -> Message:
         """Call the bus itself."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from stepupd.api.dbus_bus import Bus, find_lost_name
+from stepupd.api.dbus_bus import Bus, BusGoneError, find_lost_name
 from stepupd.api.dbus_calls import Calls, shape_reply, shape_result
 from stepupd.api.dbus_ceremony import Ceremonies, Ceremony, end_with
 from stepupd.api.dbus_guests import Guest, Guests
@@ -237,7 +237,7 @@ class Session:
             )
 
     def _describe(self, error: Exception) -> tuple[str, str]:
-        if not isinstance(error, RequestError | AuthenticatorError):
+        if not isinstance(error, RequestError | AuthenticatorError | BusGoneError):
             _log.error("the D-Bus door failed", exc_info=error)
         return describe_failure(error)
 

@@ -290,7 +290,7 @@ def test_debug_changes_no_result(host):
     assert result.code == AUTH_ERR
 
 
-FALLBACK = "[success=done authinfo_unavail=ignore default=die]"
+FALLBACK = "[success=done ignore=ignore authinfo_unavail=ignore default=die]"
 
 
 @pytest.mark.parametrize(

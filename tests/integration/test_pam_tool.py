@@ -1,104 +1,14 @@
-"""`stepup pam` and real sudo: Debian's own stack, a password, a key, and the way back.
-
-Root only. In a mount namespace of its own /etc/pam.d is a copy, `nobody` has a password, our module
-lies where libpam looks, and /run and /var/lib are empty but for the daemon's sockets.
-"""
+"""`stepup pam` and real sudo: Debian's own stack, a password, a key, and the way back."""
 
 import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from orphans import adopting_orphans
-from pam_support import PATIENCE, build
+from pam_house_support import ACCOUNT, PASSWORD, House
+from pam_support import PATIENCE
 
-ACCOUNT, PASSWORD = "nobody", "secret"
-HASH = (
-    "$6$stepup$"
-    "j1X9Wyida/9KkGejMur5G6nT8i1fFF0sMfR7A6Hx/WxfKGdY6ABs5d/TQOMAQkRTkk5NcqMYOmeZjtELvrHE2."
-)
-SECURITY = next(Path("/usr/lib").glob("*/security/pam_unix.so")).parent
 SUDO = b"#%PAM-1.0\nsession required pam_limits.so\n@include common-auth\n@include common-account\n"
-MOUNTS = """
-for name in pam.d passwd shadow sudoers; do mount --bind {etc}/$name /etc/$name; done
-mount --bind {security} {system_security}
-mount -t tmpfs tmpfs /run; mkdir /run/stepupd; mount --bind {runtime} /run/stepupd
-mount -t tmpfs tmpfs /var/lib
-echo ready
-exec cat
-"""
-
-
-class House:
-    """The namespace; `machine` is the daemon behind its sockets."""
-
-    def __init__(self, machine):
-        self.machine = machine
-        self.etc = machine.base / "etc"
-        self._write_etc()
-        security = machine.base / "security"
-        shutil.copytree(SECURITY, security)
-        shutil.copy(build() / "pam_stepup.so", security)
-        script = MOUNTS.format(
-            etc=self.etc,
-            security=security,
-            system_security=SECURITY,
-            runtime=machine.runtime,
-        )
-        self._holder = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._holder.stdout.readline() == b"ready\n"
-
-    def _write_etc(self):
-        shutil.copytree("/etc/pam.d", self.etc / "pam.d", symlinks=True)
-        self.service.write_bytes(SUDO)
-        for name in ("passwd", "shadow"):
-            shutil.copy2(f"/etc/{name}", self.etc)
-        kept = [line for line in (self.etc / "shadow").read_text().splitlines(keepends=True)
-                if not line.startswith(f"{ACCOUNT}:")]  # fmt: skip
-        (self.etc / "shadow").write_text("".join([*kept, f"{ACCOUNT}:{HASH}:20000:0:99999:7:::\n"]))
-        sudoers = self.etc / "sudoers"
-        sudoers.write_text(f"Defaults passwd_tries=1, !lecture\n{ACCOUNT} ALL=(ALL) ALL\n")
-        sudoers.chmod(0o440)
-
-    @property
-    def service(self):
-        return self.etc / "pam.d" / "sudo"
-
-    def close(self):
-        self._holder.communicate()
-
-    def enter(self, *command):
-        return ["nsenter", "--mount", f"--target={self._holder.pid}", *command]
-
-    def start_stepup(self, *arguments):
-        """Start the command as root who came by sudo, without a terminal."""
-        return subprocess.Popen(
-            self.enter(sys.executable, "-I", "-m", "stepup", *arguments),
-            env={"PATH": os.environ["PATH"], "SUDO_USER": ACCOUNT, "LC_ALL": "C.UTF-8"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def stepup(self, *arguments):
-        """Run it; returns status and output."""
-        with self.start_stepup(*arguments) as process:
-            said, _ = process.communicate()
-        return process.returncode, said
-
-    def enable(self, *options):
-        """Run `pam enable sudo` with a hand on the key."""
-        self.machine.key().script(touch_after_ms=0)
-        answer = self.stepup("pam", "enable", "sudo", "--yes", *options)
-        self.machine.key().script(touch_after_ms=None)
-        return answer
 
 
 class Sudo:
@@ -137,7 +47,7 @@ class Sudo:
 def house(machine):
     machine.start()
     machine.enroll(subject=ACCOUNT)
-    made = House(machine)
+    made = House(machine, "sudo", {"sudo": SUDO})
     yield made
     made.close()
 

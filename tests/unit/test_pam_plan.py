@@ -69,7 +69,8 @@ def test_or_right_before_it_in_its_place(service):
     planned = plan(SERVICES[service], Way.INSTEAD)
 
     _, line, below = find_line(planned.content)
-    assert line.startswith("auth\t[success=done authinfo_unavail=ignore default=die]")
+    control = "[success=done ignore=ignore authinfo_unavail=ignore default=die]"
+    assert line == f"auth\t{control}\tpam_stepup.so"
     assert "common-auth" in below
     assert remove_module("service", planned.content) == SERVICES[service]
 

@@ -38,7 +38,8 @@ class Way(Enum):
         """The control of our line."""
         if self is Way.AFTER:
             return "required"
-        return "[success=done authinfo_unavail=ignore default=die]"
+        # "ignore" is what it says to pam_setcred in another process than it was asked in: sshd.
+        return "[success=done ignore=ignore authinfo_unavail=ignore default=die]"
 
     @property
     def table(self) -> frozenset[Row]:
