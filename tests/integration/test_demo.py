@@ -25,3 +25,13 @@ def test_the_demo_does_all_it_says_even_where_no_session_leader_is_to_be_seen():
     for step in range(1, 11):
         assert f"\n{step}. " in played.stdout
     assert "That was all of it" in played.stdout
+
+
+@ROOT_ONLY
+def test_the_demo_leaves_real_sudo_out_where_a_container_allows_no_mounts():
+    """Root without CAP_SYS_ADMIN: it says so, and plays the rest."""
+    played = _play("setpriv", "--bounding-set", "-sys_admin")
+
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "Left out here: it needs a mount namespace" in " ".join(played.stdout.split())
+    assert "That was all of it" in played.stdout
