@@ -96,8 +96,11 @@ def _place(name: str) -> PurePosixPath | None:
     top = path.parts[0]
     if top.endswith(".data"):
         return PurePosixPath(*path.parts[2:]) if path.parts[1] in {"purelib", "platlib"} else None
-    if top.endswith(".dist-info") and path.name in _DROPPED:
+    is_about = top.endswith(".dist-info")
+    if is_about and path.name in _DROPPED:
         return None
+    if len(path.parts) > 1 and not (is_about or top.isidentifier()):
+        return None  # nothing can import it: some wheels carry the tree they were built in
     if path.suffix == ".pth":
         raise WheelError(f"a file that runs at every start: {name}")
     return path
