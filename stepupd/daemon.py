@@ -159,7 +159,7 @@ class Daemon:
             self._broker,
             mode=self._mode.word,
             own_uid=OWN.uid,
-            is_first_key_open=self._mode.is_user,
+            is_first_key_open=self._mode.is_user or self._settings.is_first_key_open,
             is_simulated=self._mode.is_simulated,
         )
         places, given = self._mode.places, systemd.listen_fds()

@@ -2,7 +2,8 @@
 
 The law of this file: root may do everything; a person may do what makes things stricter or only
 reads, for himself; whatever adds, removes or renames a key, or forgets what is usual, needs one
-that is already enrolled. A first key needs root, unless the administrator opened that.
+that is already enrolled. A first key needs root, unless the administrator opened that
+(`own_first_key`) or the daemon is the person's own.
 """
 
 from enum import Enum, unique

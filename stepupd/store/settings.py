@@ -1,8 +1,8 @@
 """`stepupd.toml`: the daemon's own settings.
 
 The law of this file: leaving a key out is always the stricter choice. Nobody but root may name
-other subjects or push events, unless listed; no attestation root means that no key counts as
-attested.
+other subjects or push events, unless listed; a first key is root's to enrol; no attestation root
+means that no key counts as attested.
 """
 
 from dataclasses import dataclass, field, fields
@@ -52,6 +52,8 @@ class Settings:
     """The file that says where addresses are; None for none."""
     lock_on_removal: bool = False
     """Whether a person's sessions are locked when a key is pulled out that a grant was bound to."""
+    is_first_key_open: bool = False
+    """Whether an account without a key may enrol its first one itself."""
     advisers: tuple[AdviserPlan, ...] = ()
 
 
@@ -81,6 +83,12 @@ class SessionsEntry(Entry, frozen=True):
     lock_on_removal: bool = False
 
 
+class EnrolmentEntry(Entry, frozen=True):
+    """`[enrolment]`."""
+
+    own_first_key: bool = False
+
+
 class SettingsEntry(Entry, frozen=True):
     """The whole file."""
 
@@ -90,6 +98,7 @@ class SettingsEntry(Entry, frozen=True):
     attestation: AttestationEntry = AttestationEntry()
     geo: GeoEntry = GeoEntry()
     sessions: SessionsEntry = SessionsEntry()
+    enrolment: EnrolmentEntry = EnrolmentEntry()
     adviser: tuple[AdviserEntry, ...] = ()
 
 
@@ -110,6 +119,7 @@ def read_settings(document: Document) -> Settings:
         attestation_roots=_read_roots(document, written.attestation),
         geo_database=read_geo_database(document, written.geo),
         lock_on_removal=written.sessions.lock_on_removal,
+        is_first_key_open=written.enrolment.own_first_key,
         advisers=read_advisers(document, written.adviser),
     )
 

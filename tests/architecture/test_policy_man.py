@@ -26,6 +26,7 @@ from stepupd.store.policy_file import make_policy
 from stepupd.store.settings import (
     AttestationEntry,
     CallersEntry,
+    EnrolmentEntry,
     Limits,
     LimitsEntry,
     SessionsEntry,
@@ -36,7 +37,7 @@ from stepupd.store.toml_files import parse_document
 PAGE = Path(__file__).parents[2] / "man" / "stepupd-policy.5"
 TEXT = PAGE.read_text(encoding="utf-8")
 ENTRIES = (RuleEntry, RiskEntry, RungEntry, CallersEntry, LimitsEntry, AttestationEntry)
-ENTRIES += (AdviserEntry, GeoEntry, SessionsEntry, PolicyTable, TestEntry)
+ENTRIES += (AdviserEntry, EnrolmentEntry, GeoEntry, SessionsEntry, PolicyTable, TestEntry)
 TABLES = {
     "policy",
     "test",
@@ -48,6 +49,7 @@ TABLES = {
     "adviser",
     "geo",
     "sessions",
+    "enrolment",
 }
 
 

@@ -1,6 +1,7 @@
-"""What the attacks on the PAM module have in common."""
+"""What the attacks on the PAM module and on the package have in common."""
 
 import pytest
+from deb_support import fresh, installed, package  # noqa: F401 - fixtures
 from pam_support import Host, build
 
 

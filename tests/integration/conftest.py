@@ -1,7 +1,8 @@
-"""What the tests of devices and broker share."""
+"""What the tests of devices, broker and package share."""
 
 import pytest
 from broker_support import House
+from deb_support import fresh, installed, package, unpacked  # noqa: F401 - fixtures
 from device_support import SEAMS, Bench, all_threads_end, make_key
 
 

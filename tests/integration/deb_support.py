@@ -9,10 +9,19 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
+from time import monotonic
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60
+AS_SERVICE = (
+    *("setpriv", "--reuid=stepupd", "--regid=stepupd", "--clear-groups", "--no-new-privs"),
+    *("--bounding-set=-all", "/usr/sbin/stepupd"),
+)
+"""As the unit starts it, as far as that goes without systemd."""
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -154,3 +163,57 @@ class Copy:
     def _is_same(self, name):
         same = ["cmp", "--silent", f"{self.base}/upper/{name}", f"/{name}"]
         return subprocess.run([*self._inside, *same], check=False).returncode == 0
+
+
+def wait_for(happened, process):
+    """Wait until something is so; a process that ends before that fails the test."""
+    deadline = monotonic() + PATIENCE
+    while not happened():
+        assert process.poll() is None, process.stdout.read()
+        assert monotonic() < deadline
+
+
+def start_daemon(machine, **environment):
+    """Start the daemon as its unit would; return it once it answers."""
+    write_pid = 'echo $$ >/run/stepupd.pid; exec "$@"'
+    process = machine.start("sh", "-c", write_pid, "sh", *AS_SERVICE, **environment)
+    wait_for(lambda: machine.try_out("stepup", "status")[0] == 0, process)
+    return process
+
+
+def stop_daemon(machine, process):
+    """Stop the daemon as systemd would."""
+    machine.run("sh", "-c", "kill $(cat /run/stepupd.pid)")
+    assert process.wait(PATIENCE) == 0
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory, request):
+    """Build the package once for a run of the tests, however many workers it has."""
+    base = tmp_path_factory.getbasetemp()
+    return build_once(base.parent if hasattr(request.config, "workerinput") else base)
+
+
+@pytest.fixture(scope="session")
+def unpacked(package, tmp_path_factory):
+    """Unpack the package, with its scripts."""
+    target = tmp_path_factory.mktemp("unpacked")
+    subprocess.run(["dpkg-deb", "--raw-extract", package, target / "tree"], check=True)
+    return target / "tree"
+
+
+@pytest.fixture
+def fresh():
+    """Make a copy of this machine."""
+    base = Path(tempfile.mkdtemp(prefix="stepup-deb-"))
+    copy = Copy(base)
+    yield copy
+    copy.close()
+    shutil.rmtree(base)
+
+
+@pytest.fixture
+def installed(fresh, package):
+    """Make a copy of this machine with the package installed."""
+    fresh.install(package)
+    return fresh

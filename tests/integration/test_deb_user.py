@@ -3,12 +3,10 @@
 import re
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 from time import monotonic
 
 import pytest
-from deb_support import PATIENCE, ROOT, Copy, build_once
+from deb_support import PATIENCE, ROOT
 
 pytestmark = pytest.mark.timeout(900)  # building and examining it, on a busy machine
 
@@ -60,24 +58,6 @@ class Login:
     def close(self):
         self.try_out("systemctl", "--user", "exit")
         self._manager.communicate(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="session")
-def package(tmp_path_factory, request):
-    """Build the package once for a run of the tests, however many workers it has."""
-    base = tmp_path_factory.getbasetemp()
-    return build_once(base.parent if hasattr(request.config, "workerinput") else base)
-
-
-@pytest.fixture
-def installed(package):
-    """Make a copy of this machine with the package installed."""
-    base = Path(tempfile.mkdtemp(prefix="stepup-deb-"))
-    copy = Copy(base)
-    copy.install(package)
-    yield copy
-    copy.close()
-    shutil.rmtree(base)
 
 
 @pytest.fixture

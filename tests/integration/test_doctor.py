@@ -5,23 +5,27 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from dbus_support import PrivateBus
 
 from stepup.doctor import gather
+from stepup.doctor.coverage import find_unnamed
 from stepup.doctor.daemon_checks import Door
 from stepup.doctor.log_facts import look_at_log
 from stepup.log_paths import LogPaths
 from stepup.pam.pam_files import PamPlaces
 
+ROOT = Path(__file__).parents[2]
 CHECKS = {"kernel", "account", "udev", "devices", "sockets", "daemon", "bus", "policy", "log",
           "clock", "disk", "store", "pam"}  # fmt: skip
 
 
-def run_doctor(machine, *options):
+def run_doctor(machine, *options, **environment):
     done = subprocess.run(
         [sys.executable, "-m", "stepup", "doctor", *options],
-        env=machine.environment,
+        env=machine.environment | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -190,3 +194,39 @@ def test_stacks_are_simulated(tmp_path, line, problem, how):
     assert bool(problem) == bool(posture.problem)
     if not problem:
         assert how in posture.how
+
+
+def test_a_service_that_no_rule_names_is_found(tmp_path):
+    """Debian's profile asks in all of them; shared files are none. The shipped policy is enough."""
+    policy = tmp_path / "policy.toml"
+    services = ["sudo", "sudo-i", "su", "login", "polkit-1", "common-auth", "other"]
+
+    policy.write_bytes((ROOT / "packaging/debian/policy.toml").read_bytes())
+    assert find_unnamed(services, tmp_path) == set()
+    policy.write_text(policy.read_text().replace('"pam:*"', '"pam:lightdm"'))
+    assert find_unnamed(services, tmp_path) == {"login", "polkit-1"}
+
+    policy.write_text('[[rule]]\nname = "all"\naction = "pam:*"\nrequire = "touch"\n')
+    assert find_unnamed(services, tmp_path) == set()
+    policy.write_text("[[rule]]")
+    assert find_unnamed(services, tmp_path) == set()
+
+
+def test_in_user_mode_the_session_bus_counts(machine):
+    """There or not, and whether our name is on it."""
+    assert "There is no session bus here" in run_doctor(machine.start())[1]
+    machine.stop()
+    bus = PrivateBus(machine.base)
+    bus.start()
+    try:
+        machine.start(DBUS_SESSION_BUS_ADDRESS=bus.address)
+        machine.enroll()
+        there = run_doctor(machine, DBUS_SESSION_BUS_ADDRESS=bus.address)[1]
+        machine.stop()
+        machine.start()
+        away = run_doctor(machine, DBUS_SESSION_BUS_ADDRESS=bus.address)[1]
+    finally:
+        bus.stop()
+
+    assert "org.stepupd1 is on the session bus" in there
+    assert "org.stepupd1 is not on the session bus" in away

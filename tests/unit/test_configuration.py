@@ -363,6 +363,18 @@ def test_the_examples_load():
     assert load_settings(EXAMPLES) == Settings()
 
 
+def test_a_first_key_is_roots_unless_the_administrator_says_otherwise(tmp_path):
+    """In a word that leaves no doubt; "yes" is none."""
+    file = tmp_path / "stepupd.toml"
+    assert not load_settings(tmp_path).is_first_key_open
+    for written, is_open in (("false", False), ("true", True)):
+        file.write_text(f"[enrolment]\nown_first_key = {written}\n")
+        assert load_settings(tmp_path).is_first_key_open is is_open
+    file.write_text('[enrolment]\nown_first_key = "yes"\n')
+    with pytest.raises(ConfigError):
+        load_settings(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [

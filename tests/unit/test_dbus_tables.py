@@ -95,6 +95,8 @@ def test_polkit_knows_every_action_and_asks_an_administrator():
         assert defaults.pop("allow_active").startswith("auth_admin")
         assert set(defaults.values()) == {"no"}
         assert action.findtext("message").startswith("Authentication is required to ")
+        owner = action.find("annotate[@key='org.freedesktop.policykit.owner']")
+        assert owner.text == "unix-user:stepupd"
 
 
 def test_a_client_library_understands_the_introspection():

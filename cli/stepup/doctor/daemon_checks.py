@@ -80,18 +80,23 @@ def check_daemon(
     return ok("daemon", f"stepupd {version} answers, in {status.get('mode')} mode.")
 
 
-def check_bus(*, has_bus: bool, is_installed: bool, is_known: bool | None) -> Finding:
+def check_bus(
+    *, has_bus: bool, is_installed: bool, is_known: bool | None, is_user: bool
+) -> Finding:
     """Check that our name is on the bus, where there is a bus and the part is installed."""
+    bus = "session bus" if is_user else "system bus"
     if not has_bus:
-        return ok("bus", "There is no system bus here; nothing else needs it.")
+        return ok("bus", f"There is no {bus} here; nothing else needs it.")
     if not is_installed:
         return ok("bus", "The D-Bus part is not installed; nothing else needs it.")
     if is_known is None:
         return warn("bus", "Whether org.stepupd1 is on the bus could not be looked at.")
     if not is_known:
         mend = "systemctl reload dbus.service; systemctl restart stepupd.service"
-        return bad("bus", "org.stepupd1 is not on the system bus.", mend)
-    return ok("bus", "org.stepupd1 is on the system bus.")
+        if is_user:
+            mend = "systemctl --user restart stepupd.service"
+        return bad("bus", f"org.stepupd1 is not on the {bus}.", mend)
+    return ok("bus", f"org.stepupd1 is on the {bus}.")
 
 
 def check_policy(status: int | None, said: str, *, is_user: bool) -> Finding:
@@ -134,11 +139,17 @@ def check_log(log: LogFacts) -> Finding:
     return ok("log", f"The audit log is intact: {log.entries} entries.")
 
 
-def check_store(status: Mapping[str, object] | None) -> Finding:
-    """Check that keys are enrolled; a daemon that runs has opened its store."""
-    if status is None:
+def check_store(person: str, keys: int | None, error: str) -> Finding:
+    """Check that the person has a key enrolled; a daemon that can say so has opened its store.
+
+    `person` is empty where nobody in particular is asked about.
+    """
+    if keys is None:
         mend = "journalctl -u stepupd -n 20"
-        return warn("store", "Without the daemon the store could not be looked at.", mend)
-    if status.get("credentials") == 0:
-        return warn("store", "No key is enrolled.", "sudo stepup enroll --user NAME")
-    return ok("store", f"The store is open, with {status.get('credentials')} enrolled keys.")
+        return warn("store", f"The store could not be looked at: {error}.", mend)
+    if not person:
+        return ok("store", "The store is open.")
+    if keys == 0:
+        mend = f"sudo stepup enroll --user {person}"
+        return warn("store", f"The store is open; no key of {person} is enrolled.", mend)
+    return ok("store", f"The store is open; enrolled keys of {person}: {keys}.")

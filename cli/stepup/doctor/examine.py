@@ -1,19 +1,25 @@
 """Everything that `stepup doctor` looks at, in order: from the machine up to PAM."""
 
 import os
+import pwd
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from stepup.doctor import daemon_checks, gather, machine_checks, pam_checks
+from stepup.doctor.coverage import find_unnamed
 from stepup.doctor.findings import Finding, warn
 from stepup.doctor.log_facts import look_at_log
+from stepup.errors import CommandError
 from stepup.log_paths import find_log
 from stepup.pam.pam_files import MACHINE
+from stepup.replies import read_answers
 from stepupd import __version__
 from stepupd.client import SYSTEM_SOCKET, Client, ClientError, find_socket
 
 _ROOT = Path("/")
+_POLICY = Path("/etc/stepupd")
 
 
 def examine() -> Iterator[Finding]:
@@ -26,8 +32,12 @@ def examine() -> Iterator[Finding]:
     yield from _examine_machine(is_user=is_user)
     yield from _examine_daemon(door, status, error, is_user=is_user)
     yield from _examine_log()
-    yield daemon_checks.check_store(status)
-    yield from pam_checks.check_pam(gather.look_at_pam(MACHINE))
+    yield _examine_store(is_user=is_user)
+    facts = gather.look_at_pam(MACHINE)
+    if not is_user:
+        asking = [posture.service for posture in facts.postures if posture.has_key]
+        facts = replace(facts, unnamed=find_unnamed(asking, _POLICY))
+    yield from pam_checks.check_pam(facts)
 
 
 def _examine_machine(*, is_user: bool) -> Iterator[Finding]:
@@ -51,10 +61,12 @@ def _examine_daemon(
     trusted = gather.find_trusted(is_user=is_user)
     yield from daemon_checks.check_doors(doors, trusted, is_user=is_user)
     yield daemon_checks.check_daemon(status, error, __version__, is_user=is_user)
-    has_bus = Path("/run/dbus/system_bus_socket").exists() and not is_user
-    is_installed = Path("/usr/share/dbus-1/system.d/org.stepupd1.conf").exists()
-    is_known = gather.ask_bus() if has_bus and is_installed else None
-    yield daemon_checks.check_bus(has_bus=has_bus, is_installed=is_installed, is_known=is_known)
+    has_bus = gather.has_bus(is_user=is_user)
+    is_installed = is_user or Path("/usr/share/dbus-1/system.d/org.stepupd1.conf").exists()
+    is_known = gather.ask_bus(is_user=is_user) if has_bus and is_installed else None
+    yield daemon_checks.check_bus(
+        has_bus=has_bus, is_installed=is_installed, is_known=is_known, is_user=is_user
+    )
     code, said = gather.check_policy_file(is_user=is_user)
     yield daemon_checks.check_policy(code, said, is_user=is_user)
 
@@ -65,6 +77,22 @@ def _examine_log() -> Iterator[Finding]:
     yield daemon_checks.check_log(log)
     yield machine_checks.check_clock(time.time(), last_entry)
     yield machine_checks.check_disk(*gather.find_free(paths.log))
+
+
+def _examine_store(*, is_user: bool) -> Finding:
+    is_root = os.geteuid() == 0 and not is_user
+    person = os.environ.get("SUDO_USER", "") if is_root else pwd.getpwuid(os.getuid()).pw_name
+    keys, error = _count_keys(person)
+    return daemon_checks.check_store(person, keys, error)
+
+
+def _count_keys(person: str) -> tuple[int | None, str]:
+    try:
+        with Client(timeout=10.0) as client:
+            answer = client.call("ListCredentials", {"subject": person})
+            return len(read_answers(answer, "credentials")), ""
+    except (ClientError, CommandError) as error:
+        return None, str(error).rstrip(".")
 
 
 def _ask_daemon() -> tuple[Mapping[str, object] | None, str]:

@@ -153,9 +153,20 @@ def check_policy_file(*, is_user: bool) -> tuple[int | None, str]:
     return run([sys.executable, "-I", "-m", "stepupd", *options, "--check"])
 
 
-def ask_bus() -> bool | None:
-    """Return whether our name is on the system bus or can be activated; None if nobody says."""
-    code, said = run(["busctl", "--system", "--no-pager", "--no-legend", "list"])
+def has_bus(*, is_user: bool) -> bool:
+    """Return whether there is a bus: the system's, in user mode the session's."""
+    if not is_user:
+        return Path("/run/dbus/system_bus_socket").exists()
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    return "DBUS_SESSION_BUS_ADDRESS" in os.environ or (
+        bool(runtime) and Path(runtime, "bus").exists()
+    )
+
+
+def ask_bus(*, is_user: bool) -> bool | None:
+    """Return whether our name is on the bus or can be activated; None if nobody says."""
+    which = "--user" if is_user else "--system"
+    code, said = run(["busctl", which, "--no-pager", "--no-legend", "list"])
     if code != 0:
         return None
     return any(line.split()[:1] == ["org.stepupd1"] for line in said.splitlines())

@@ -23,6 +23,8 @@ class PamFacts:
     missing: frozenset[str] = frozenset()
     """Modules that our lines name by a path where there is nothing."""
     trials: Mapping[str, float | None] | None = None
+    unnamed: frozenset[str] = frozenset()
+    """Services that no rule of the policy names."""
 
 
 def check_pam(facts: PamFacts) -> Iterator[Finding]:
@@ -69,6 +71,9 @@ def _check_stack(posture: Posture, facts: PamFacts) -> Iterator[Finding]:
     if posture.how == FOR_SHOW:
         yield warn("pam", f"{name} asks for a step-up, but lets in without it.", edit)
         return
+    if name in facts.unnamed:
+        text = f"{name}: no rule of the policy names pam:{name}, so nobody gets in."
+        yield bad("pam", text, f"stepup policy explain pam:{name}; man stepupd-policy")
     for leak in posture.leaks:
         yield warn("pam", f"{name}: {leak}.", f"stepup pam status {name}")
     yield ok("pam", f"{name} asks for a step-up {posture.how}.")

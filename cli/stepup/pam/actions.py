@@ -73,26 +73,30 @@ def enable(
 
 
 def disable(service: str, *, is_all: bool) -> None:
-    """Take our line out of one service or all."""
+    """Take our line out of one service or all; if one of them has to keep it, out of none."""
     _require_root()
     if bool(service) == is_all:
         raise refuse_usage("name a service, or say --all")
-    failures = []
-    for name in list_own_stacks(MACHINE) if is_all else [service]:
-        try:
-            _take_out(check_service(name))
+    try:
+        names = list_own_stacks(MACHINE) if is_all else [service]
+        plans = {name: _plan_out(check_service(name)) for name in names}
+        for name, plan in plans.items():
+            if cancel_trial(MACHINE, name) is None:
+                write_service(MACHINE, *(plan or _plan_removal(name)))
             print_result(f"{name} asks for no step-up any more.")
-        except StackError as error:
-            failures.append(error)
-    if failures:
-        raise _explain(failures[0])
+    except StackError as error:
+        raise _explain(error) from None
 
 
-def _take_out(service: str) -> None:
-    if cancel_trial(MACHINE, service) is None:
-        file = read_service(MACHINE, service)
-        files = read_inclusions(MACHINE, service, file.content)
-        write_service(MACHINE, file, plan_removal(service, file.content, files))
+def _plan_out(service: str) -> tuple[ServiceFile, bytes] | None:
+    """Return the file and what it will say; None if a trial gives the old one back."""
+    return None if service in list_trials(MACHINE) else _plan_removal(service)
+
+
+def _plan_removal(service: str) -> tuple[ServiceFile, bytes]:
+    file = read_service(MACHINE, service)
+    files = read_inclusions(MACHINE, service, file.content)
+    return file, plan_removal(service, file.content, files)
 
 
 def confirm(service: str) -> None:
@@ -147,7 +151,8 @@ def _show_diff(file: ServiceFile, planned: bytes) -> None:
         content.decode("utf-8", "replace").splitlines() for content in (file.content, planned)
     )
     lines = unified_diff(before, after, path, f"{path} (new)", lineterm="")
-    print_result("\n".join(map(clean, lines)))
+    # A tab between two words may stay one.
+    print_result("\n".join("\t".join(map(clean, line.split("\t"))) for line in lines))
 
 
 def _try_key(context: typer.Context, service: str, person: str) -> list[str]:

@@ -42,6 +42,8 @@ def _start_timer(service: str, seconds: float) -> bool:
         "--timer-property=AccuracySec=1s",
         "--property=Restart=on-failure",
         "--property=RestartSec=10s",
+        # The package may be gone by then, and the old file back; else it would try until a reboot.
+        f"--property=ConditionPathExists={sys.executable}",
         *(sys.executable, "-I", "-m", "stepup", "pam", "restore"),
     ]
     with contextlib.suppress(OSError):

@@ -73,13 +73,17 @@ def inspect_stack(places: PamPlaces, name: str) -> Posture:
 
 
 def list_own_stacks(places: PamPlaces) -> list[str]:
-    """Return the services whose own files have our line, or are on trial."""
+    """Return the services whose own files have our line, or name it unreadably, or are on trial."""
     names = set(list_trials(places))
     for name in list_services(places):
-        with contextlib.suppress(StackError, OSError):
+        try:
             lines = parse_file(read_service(places, name).content, name)
-            if any(line.entry is not None and line.entry.name == KEY_MODULE for line in lines):
+        except (StackError, OSError):
+            if _names_module(places, name):
                 names.add(name)
+            continue
+        if any(line.entry is not None and line.entry.name == KEY_MODULE for line in lines):
+            names.add(name)
     return sorted(names)
 
 
