@@ -31,6 +31,8 @@ _HANDSHAKE_SECONDS = 5.0
 _CALL, _RETURN, _ERROR, _SIGNAL = range(1, 5)
 _DO_NOT_QUEUE = 4  # NameFlag, D-Bus specification, "org.freedesktop.DBus.RequestName"
 _PRIMARY_OWNER = 1
+_MOST_EARLY = 64
+"""Calls that may come before the name is ours: who called while the bus started us."""
 _FIRST_SERIAL = 3
 """The first serial that is not a connection's own beginning."""
 
@@ -62,6 +64,7 @@ class Wire:
         self._has_to_negotiate = takes_descriptors
         self._buffer = bytearray()
         self._passed = Passed()
+        self._early: list[tuple[bytes, Passed]] = []
         self._skip = 0
         self._is_accepted = False
         self._is_greeted = False
@@ -113,6 +116,8 @@ class Wire:
     def lose(self) -> None:
         """Tell whoever waits that the connection is gone."""
         self._passed.close()
+        for _, passed in self._early:
+            passed.close()
         if not self.ready.done():
             self.ready.set_exception(InternalError("the bus hung up"))
         self.closed.set_result(None)
@@ -183,6 +188,9 @@ class Wire:
             self._replies += 1
             if self._replies == 1 + bool(self._name) or frame[1] == _ERROR:
                 self._take_name(frame)
+        elif frame[1] == _CALL and len(self._early) < _MOST_EARLY:
+            # What was called to start us comes before the answer about the name.
+            self._early.append((frame, self.take_passed()))
 
     def _take_name(self, frame: bytes) -> None:
         if not self._name and frame[1] != _RETURN:
@@ -191,6 +199,15 @@ class Wire:
             self._fail(NameTakenError(f"the bus does not give us the name {self._name}"))
         else:
             self.ready.set_result(None)
+            self._hand_over_early()
+
+    def _hand_over_early(self) -> None:
+        while self._early:
+            frame, self._passed = self._early.pop(0)
+            try:
+                self._on_frame(self, frame)
+            finally:
+                self._passed.close()
 
     def _fail(self, error: InternalError) -> None:
         if not self.ready.done():

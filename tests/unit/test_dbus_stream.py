@@ -31,7 +31,7 @@ class Taker:
 
 
 @contextmanager
-def connection(taker):
+def connection(taker, beginning=GREETING + HELLO + OWNER):
     """Give a bus's end of a connection that has begun."""
     here, there = socket.socketpair()
     here.setblocking(False)
@@ -40,7 +40,7 @@ def connection(taker):
     stream.start()
     wire.begin(stream)
     with there:
-        there.sendall(GREETING + HELLO + OWNER)
+        there.sendall(beginning)
         yield wire, there
         wire.close()
 
@@ -65,6 +65,16 @@ async def test_each_frame_has_its_own_descriptors():
         assert await taker.next() == (CALL, names[:1])
         assert await taker.next() == (CALL, [])
         assert await taker.next() == (CALL, names[1:])
+
+
+async def test_a_call_that_waits_for_our_name_keeps_its_descriptors():
+    taker = Taker()
+    with connection(taker, GREETING + HELLO) as (_, bus), files(1) as (numbers, names):
+        socket.send_fds(bus, [CALL], numbers)
+        bus.sendall(OWNER + CALL)
+
+        assert await taker.next() == (CALL, names)
+        assert await taker.next() == (CALL, [])
 
 
 def long():

@@ -98,6 +98,31 @@ async def test_the_beginning():
     assert frames == [CALL]
 
 
+async def test_calls_that_started_us_are_served_once_the_name_is_ours():
+    """The bus sends them before it answers about the name. In their order, before later ones."""
+    first, second = (pack(path="/a", member=name) for name in ("First", "Second"))
+    wire, _, frames = make_wire(GREETING, HELLO, first, second)
+    assert frames == []
+
+    wire.receive(OWNER + CALL, Passed())
+
+    assert frames == [first, second, CALL]
+
+
+async def test_calls_before_a_name_that_is_not_ours_are_nobodys():
+    wire, _, frames = make_wire(GREETING, HELLO, CALL, TAKEN)
+
+    assert frames == []
+    with pytest.raises(InternalError):
+        await wire.ready
+
+
+async def test_only_so_many_calls_wait_for_the_name():
+    _, _, frames = make_wire(GREETING, HELLO, *[CALL] * 100, OWNER)
+
+    assert len(frames) == 64
+
+
 @pytest.mark.parametrize("answer", [b"AGREE_UNIX_FD\r\n", b"ERROR no\r\n"])
 async def test_descriptors_are_asked_for_before_the_beginning(answer):
     """D-Bus specification, "NEGOTIATE_UNIX_FD Command"; a bus without goes on without."""
