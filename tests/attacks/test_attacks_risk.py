@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from core_support import NOW
+from msgspec.structs import replace as change
 from risk_support import DAY, HOUR, OFFICE, SETTLED, at, make_lesson, make_profile, observe
 
 from stepupd.core.policy import Score
@@ -72,7 +73,7 @@ def test_an_attacker_who_is_let_through_for_an_hour_stays_strange(score):
         often = learn(often, make_lesson(at(number), there, is_proved=False))
     seen = observe(there, now=at(1000))
     after_once, after_often = (
-        assess_observation(replace(seen, profile=profile), method=score).score
+        assess_observation(change(seen, profile=profile), method=score).score
         for profile in (once, often)
     )
 

@@ -1,6 +1,6 @@
 """Profiles on disk: kept, sealed, and empty rather than wrong."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from stepupd.core.risk.profile import Feature, Profile, Sighting, Whereabouts, make_stranger
 from stepupd.store.profiles import CROWD, ProfileStore

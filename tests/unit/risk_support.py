@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from core_support import NOW, make_request
+from msgspec.structs import replace as change
 
 from stepupd.core.risk.activity import Activity, Event
 from stepupd.core.risk.facts import Facts
@@ -33,7 +34,7 @@ def at(seconds, base=NOW):
 def make_lesson(now=NOW, facts=OFFICE, **changes) -> Lesson:
     request = changes.pop("request", None) or make_request()
     made = Lesson(request, facts, now, is_proved=True, credential_id=KEY)
-    return replace(made, **changes)
+    return change(made, **changes)
 
 
 def make_profile(hours=60, facts=OFFICE, now=NOW, **changes) -> Profile:
@@ -49,7 +50,7 @@ SETTLED = make_profile(signals=("remote",))
 
 def observe(facts=OFFICE, **changes) -> Observation:
     made = Observation(make_request(), NOW, facts, SETTLED, Activity())
-    return replace(made, **changes)
+    return change(made, **changes)
 
 
 def make_activity(*ages, action="pam:sudo", is_allowed=True, alerts=()) -> Activity:

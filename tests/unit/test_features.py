@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stepupd.core.model import Claim, Session
 from stepupd.core.risk.facts import Facts
-from stepupd.core.risk.features import MAX_VALUE, VALUES, find_network, shorten
+from stepupd.core.risk.features import MAX_VALUE, VALUES, find_network, shorten, show_values
 from stepupd.core.risk.profile import Feature
 
 
@@ -92,3 +92,31 @@ def test_any_text_is_short_and_can_be_written(text):
 
 def test_long_texts_are_told_apart():
     assert shorten("x" * 200 + "a") != shorten("x" * 200 + "b")
+
+
+WORDS = st.sampled_from(["", "sudo", "/usr/bin/id", "-u", "restart", "é" * 200])
+ADDRESSES = st.sampled_from(["", "192.0.2.1", "::ffff:192.0.2.1", "fe80::1%eth0", "no address"])
+
+
+@given(
+    facts=st.builds(
+        Facts,
+        hour=st.integers(0, 23),
+        weekday=st.integers(0, 6),
+        source=ADDRESSES,
+        country=st.sampled_from(["", "NO"]),
+        programs=st.lists(WORDS, max_size=3).map(tuple),
+        ssh_key=WORDS,
+        ssh_client=WORDS,
+    ),
+    command=st.lists(WORDS, max_size=4).map(tuple),
+    session=st.none() | st.builds(Session, st.just(1), st.just(1), st.sampled_from(["", "tty1"])),
+)
+def test_what_is_worked_out_once_is_what_each_feature_says(facts, command, session):
+    """All known values but the hour, which is another one with each request."""
+    request = make_request(claim=Claim(command=command), session=session)
+    plain = {feature: find(request, facts) for feature, find in VALUES.items()}
+    del plain[Feature.HOUR]
+
+    for _ in range(2):
+        assert show_values(request, facts) == {one: text for one, text in plain.items() if text}

@@ -6,6 +6,7 @@ import pytest
 from core_support import NOW, make_request
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as change
 from risk_support import DAY, HOUR, OFFICE, SETTLED, at, make_lesson, make_profile
 
 from stepupd.core.model import Answer, Claim, Reason
@@ -210,7 +211,7 @@ def test_every_hour_of_the_week_has_room():
 
 def test_a_burst_hardly_raises_what_an_hour_has():
     """The hourly rate is what bursts are measured against: one of them moves it by an eighth."""
-    calm = replace(SETTLED, hourly=5.0)
+    calm = change(SETTLED, hourly=5.0)
     burst = learn_all(calm, *make_burst(250, spread=HOUR - 1))
     after = learn(burst, make_lesson(at(2 * HOUR)))
 

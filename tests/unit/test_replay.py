@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as change
 from replay_support import FakeDaemon, make_request, read_policy
+from risk_support import OFFICE, observe
 
 from stepupd.core.judge import judge
 from stepupd.core.policy import Score
@@ -14,7 +16,7 @@ from stepupd.core.rehearsal.past import parse_past
 from stepupd.core.rehearsal.quick_judge import QuickJudge
 from stepupd.core.rehearsal.replay import DENIED, PASSED, Replay
 from stepupd.core.rehearsal.tally import Tally
-from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.facts import Facts, Observer
 from stepupd.core.snapshot import Snapshot
 
 HERE = Facts(hour=9, weekday=1, source="192.0.2.7", country="NO", latitude=59.9, longitude=10.7)
@@ -296,6 +298,82 @@ def test_the_quick_judge_says_what_the_judge_says(text, score, asked):
         seen = history.observe(past, policy, grants)
         assert quick.judge(seen) == judge(make_snapshot(policy, seen))
         history.take_in(past, seen)
+
+
+@pytest.mark.parametrize("observer", Observer)
+def test_the_quick_judge_counts_what_could_not_be_seen(observer):
+    """A usual request of which an observer failed: new values count in full, unseen as they are."""
+    policy = read_policy(RISKY)
+    seen = observe(replace(OFFICE, missing=frozenset({observer})))
+
+    assert QuickJudge(policy).judge(seen) == judge(make_snapshot(policy, seen))
+
+
+BETWEEN = st.sampled_from(
+    [
+        {"kind": "start"},
+        {"kind": "revoke", "caller_uid": 0, "subject_uid": 1000, "grant": ""},
+        {"kind": "forget-profile", "caller_uid": 0, "subject_uid": 1001},
+        {"kind": "remove", "caller_uid": 0, "credential": {"id": "a2V5"}},
+        {"kind": "withdrawn", "entry": 0},
+        {"kind": "event", "subject_uid": 1000, "event": "account-disabled", "lasts": 9000.0},
+    ]
+)
+
+
+HAPPENED = st.lists(ASKED | ASKED | ASKED | st.just("boot") | BETWEEN, min_size=10, max_size=30)
+
+
+@settings(deadline=None, max_examples=100)
+@given(POLICIES, SCORES, HAPPENED, st.integers(1, 30))
+def test_taking_subject_by_subject_is_taking_one_by_one(text, score, happened, cut):
+    """Rows, their order and what is known at the end are the same, wherever a batch ends."""
+    policy = replace(read_policy(text), score=score)
+    made, started, entries = FakeDaemon(policy), 0.0, []
+    for one in happened:
+        if one == "boot":
+            started = made.boot
+        elif isinstance(one, dict):
+            made.write(one)
+            entries.append(parse_past(made.lines[-1]))
+        else:
+            subject, action, tty, facts, answers, pause = one
+            made.ask(make_request(subject, action, tty=tty), facts, answers=answers)
+            made.wait(pause)
+            entries.append(shift_boot(made.lines[-1], started))
+    plain, quick = Replay(policy, History()), Replay(policy, History())
+    plain.history.has_rates = quick.history.has_rates = score is Score.LIKELIHOOD
+
+    rows = [(past, plain.take(past)) for past in entries]
+
+    assert [*quick.take_all(iter(entries[:cut])), *quick.take_all(iter(entries[cut:]))] == rows
+    assert quick.history.people == plain.history.people
+    assert quick.history.crowd == plain.history.crowd
+    for uid in plain.history.people:
+        assert quick.list_grants(uid) == plain.list_grants(uid)
+
+
+def shift_boot(line, started):
+    """Return the request as if the machine had booted so late."""
+    past = parse_past(line)
+    return change(past, request=change(past.request, boot=past.request.boot - started))
+
+
+def test_a_request_is_withdrawn_however_many_of_others_are_taken_after_it():
+    """By subject, ada's last comes before all of bob's; by time, it is the newest."""
+    made = FakeDaemon(read_policy(EACH))
+    for _ in range(2):
+        made.ask(make_request("ada"), HERE)
+    for tty in range(1, 600):
+        made.ask(make_request("bob", tty=tty), HERE)
+    made.ask(make_request("ada", tty=2), HERE)
+    made.write({"kind": "withdrawn", "entry": len(made.lines) - 1})
+    made.ask(make_request("ada", tty=2), HERE)
+    fold = Replay(read_policy(QUIET), History())
+    fold.history.has_rates = False
+    taken = fold.take_all(map(parse_past, made.lines))
+
+    assert [row.after.met for _, row in taken if row][-2:] == [TOUCH, TOUCH]
 
 
 def make_snapshot(policy, seen):

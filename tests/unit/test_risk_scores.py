@@ -7,6 +7,7 @@ import pytest
 from core_support import NOW, make_request
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as change
 from risk_support import DAY, HOUR, KEY, OFFICE, SETTLED, at, make_lesson, make_profile, observe
 
 from stepupd.core.model import Claim, Level, Risk, Signal
@@ -43,7 +44,7 @@ WORST = observe(
     BRAZIL,
     request=make_request(action="ssh:login", session=None, claim=Claim(command=("useradd", "eve"))),
     activity=STORM,
-    profile=replace(SETTLED, proved=None),
+    profile=change(SETTLED, proved=None),
 )
 
 
@@ -148,7 +149,7 @@ def test_a_signal_more_or_a_higher_weight_never_lowers(seen, table, score, name,
 @given(observations, scores, st.sampled_from(list(Observer)))
 def test_an_observer_that_fails_never_lowers(seen, score, observer):
     """A failure counts at least as much as anything that could have been seen."""
-    failed = replace(seen, facts=replace(seen.facts, missing=seen.facts.missing | {observer}))
+    failed = change(seen, facts=replace(seen.facts, missing=seen.facts.missing | {observer}))
     for name, kind in SIGNALS.items():
         if observer in kind.observers and kind.feature is None:
             one = {name: kind.weight}
@@ -161,7 +162,7 @@ def test_an_observer_that_fails_never_lowers(seen, score, observer):
 @given(observations, scores)
 def test_an_alert_never_lowers(seen, score):
     alerts = (*seen.activity.alerts, Alert("session-revoked", "", seen.now.boot + 9))
-    warned = replace(seen, activity=replace(seen.activity, alerts=alerts))
+    warned = change(seen, activity=change(seen.activity, alerts=alerts))
 
     assert (
         assess_observation(warned, method=score).score
@@ -226,12 +227,12 @@ def test_what_is_usual_for_everybody_tells_less_of_a_newcomer():
     crowd = make_profile(500, signals=("locked_screen",))
     newcomer = observe(replace(OFFICE, is_locked=True), profile=Profile(1000))
 
-    assert bits("locked_screen", replace(newcomer, crowd=crowd)) < bits("locked_screen", newcomer)
+    assert bits("locked_screen", change(newcomer, crowd=crowd)) < bits("locked_screen", newcomer)
 
 
 def test_no_signal_tells_more_than_its_rate_can_be_small():
     """However long nothing happened, a rate has a floor."""
-    settled = replace(SETTLED, requests=1e9)
+    settled = change(SETTLED, requests=1e9)
 
     assert find_rate(SIGNALS["alert"], observe(profile=settled)) == MIN_RATE
 
@@ -284,8 +285,8 @@ def test_a_single_subject_is_no_worse_off_for_being_its_own_crowd():
         profile = after
     alone = observe(BRAZIL, profile=profile, now=at(60 * HOUR))
 
-    assert bits("new_source", replace(alone, crowd=crowd)) > 3
-    assert bits("new_country", replace(alone, crowd=crowd)) > 3
+    assert bits("new_source", change(alone, crowd=crowd)) > 3
+    assert bits("new_country", change(alone, crowd=crowd)) > 3
     assert crowd.weigh(Feature.SOURCE, OFFICE.source, at(60 * HOUR).wall) > 50
 
 

@@ -1,11 +1,10 @@
 """Signals of much in a short time, against a floor and against the subject's own rate."""
 
-from dataclasses import replace
-
 import pytest
 from core_support import NOW, make_request
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as change
 from risk_support import SETTLED, make_activity, observe
 
 from stepupd.core.risk.activity import MAX_EVENTS, Activity, Event, remember
@@ -23,14 +22,14 @@ def strength(name, activity, **changes):
 )
 def test_requests_in_five_minutes(events, expected):
     """Ten with this one are nobody's burst, twice as many are one in full."""
-    calm = replace(SETTLED, hourly=1.0)
+    calm = change(SETTLED, hourly=1.0)
 
     assert strength("burst_requests", make_activity(*[60.0] * events), profile=calm) == expected
 
 
 @pytest.mark.parametrize(("events", "expected"), [(19, 0), (20, 0.05), (29, 0.5), (39, 1)])
 def test_requests_in_an_hour(events, expected):
-    calm = replace(SETTLED, hourly=1.0)
+    calm = change(SETTLED, hourly=1.0)
 
     assert strength("burst_requests", make_activity(*[900.0] * events), profile=calm) == expected
 
@@ -39,10 +38,10 @@ def test_who_is_busy_every_day_is_no_burst():
     """The subject's own rate widens what is ordinary, up to what is kept at all."""
     events = make_activity(*[900.0] * 99)
 
-    assert strength("burst_requests", events, profile=replace(SETTLED, hourly=25.0)) == 0.0
-    assert strength("burst_requests", events, profile=replace(SETTLED, hourly=1e6)) == 0.0
+    assert strength("burst_requests", events, profile=change(SETTLED, hourly=25.0)) == 0.0
+    assert strength("burst_requests", events, profile=change(SETTLED, hourly=1e6)) == 0.0
     full = make_activity(*[900.0] * (MAX_EVENTS - 1))
-    assert strength("burst_requests", full, profile=replace(SETTLED, hourly=1e6)) == 1.0
+    assert strength("burst_requests", full, profile=change(SETTLED, hourly=1e6)) == 1.0
 
 
 def test_what_is_older_than_an_hour_is_no_burst():

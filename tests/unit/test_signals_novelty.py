@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import pytest
 from core_support import NOW, make_request
+from hypothesis import given
+from hypothesis import strategies as st
 from risk_support import DAY, HOUR, OFFICE, SETTLED, at, make_lesson, make_profile, observe
 
 from stepupd.core.model import Claim, Session
 from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.features import VALUES
 from stepupd.core.risk.learning import learn
-from stepupd.core.risk.profile import WARM_UP, Profile, make_stranger
+from stepupd.core.risk.profile import WARM_UP, Feature, Profile, make_stranger
 from stepupd.core.risk.signals import SIGNALS
 from stepupd.core.risk.signals.hours import USUAL, find_share
+from stepupd.core.risk.signals.novelty import has_nothing_new
 
 NOVELTIES = {
     "new_source": {"facts": replace(OFFICE, source="192.0.2.1")},
@@ -24,6 +28,7 @@ NOVELTIES = {
     "new_ssh_key": {"facts": replace(OFFICE, ssh_key="SHA256:other")},
     "new_ssh_client": {"facts": replace(OFFICE, ssh_client="SSH-2.0-Go")},
 }
+WAYS = [OFFICE, *(changes["facts"] for changes in NOVELTIES.values() if "facts" in changes)]
 
 
 def look(name, **changes):
@@ -119,6 +124,34 @@ def test_long_absence_is_no_warm_up():
 
 def test_a_clock_that_was_set_back_makes_nothing_new():
     assert strength("new_source", now=at(-400 * DAY)) == 0.0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(WAYS), st.floats(0, 40 * DAY), st.booleans()), max_size=20),
+    st.sampled_from(WAYS),
+    st.floats(-DAY, 80 * DAY),
+)
+def test_the_quick_look_clears_nobody_whom_a_signal_would_find(past, facts, later):
+    """Whatever was learned: where it says that nothing is new, each signal says so too."""
+    profile, passed = SETTLED, 0.0
+    for learned, pause, is_proved in past:
+        passed += pause
+        profile = learn(profile, make_lesson_at(passed, learned, is_proved=is_proved))
+    seen = observe(facts, profile=profile, now=at(passed + later))
+    found = [kind.name for kind in SIGNALS.values() if kind.feature and kind.look(seen)]
+
+    assert not (has_nothing_new(seen) and found)
+
+
+def test_the_quick_look_clears_what_is_usual():
+    """Else it would save nothing."""
+    assert has_nothing_new(observe())
+
+
+def test_a_signal_of_a_value_is_one_that_the_quick_look_stands_in_for():
+    """Where a kind names a feature, it is a novelty of that feature and nothing else."""
+    named = {kind.feature for kind in SIGNALS.values() if kind.feature is not None}
+    assert named == set(VALUES) - {Feature.HOUR}
 
 
 # --- the hour of the week -----------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from core_support import NOW, make_request
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as change
 from risk_support import HOUR, OFFICE, SETTLED, at, make_lesson, make_profile, observe
 
 from stepupd.core.model import Claim
@@ -26,7 +27,7 @@ def place(latitude, longitude, **changes):
 
 
 def travel(facts, last=BERLIN, hours=0.0):
-    profile = replace(SETTLED, last=last)
+    profile = change(SETTLED, last=last)
     moment = at(hours * HOUR)
     return SIGNALS["impossible_travel"].look(observe(facts, profile=profile, now=moment))
 
@@ -46,9 +47,9 @@ def test_distances_are_great_circles(latitude, longitude, kilometres):
 
 @given(st.floats(-90, 90), st.floats(-180, 180), st.floats(-90, 90), st.floats(-180, 180))
 def test_no_two_places_are_farther_than_half_round(one, two, three, four):
-    last = replace(BERLIN, latitude=one, longitude=two)
+    last = change(BERLIN, latitude=one, longitude=two)
     there = find_distance(last, place(three, four))
-    back = find_distance(replace(last, latitude=three, longitude=four), place(one, two))
+    back = find_distance(change(last, latitude=three, longitude=four), place(one, two))
 
     assert 0 <= there <= 3.1416 * EARTH_RADIUS
     assert there == pytest.approx(back, abs=1e-6)
@@ -67,7 +68,7 @@ def test_no_two_places_are_farther_than_half_round(one, two, three, four):
 )
 def test_faster_than_an_airliner_is_impossible(degrees, hours, is_found):
     """More than 900 km/h, and more than 100 km."""
-    equator = replace(BERLIN, latitude=0.0, longitude=0.0)
+    equator = change(BERLIN, latitude=0.0, longitude=0.0)
     finding = travel(place(0.0, degrees), equator, hours)
 
     assert (finding is not None) is is_found
@@ -78,7 +79,7 @@ def test_faster_than_an_airliner_is_impossible(degrees, hours, is_found):
 
 def test_what_is_uncertain_is_taken_off_the_distance():
     """Two neighbours known only by their countries' middles may stand at the same border."""
-    equator = replace(BERLIN, latitude=0.0, longitude=0.0, radius=500)
+    equator = change(BERLIN, latitude=0.0, longitude=0.0, radius=500)
     near, far = place(0.0, 9.0, radius=450), place(0.0, 20.0, radius=450)
 
     assert travel(near, equator) is None
@@ -117,9 +118,9 @@ def test_what_a_rule_lets_through_does_not_move_anybody():
     for is_proved in (False, True):
         profile = learn(SETTLED, make_lesson(at(HOUR), brazil, is_proved=is_proved))
         seen = observe(brazil, profile=profile, now=at(2 * HOUR))
-        again = SIGNALS["impossible_travel"].look(replace(seen, facts=replace(brazil, radius=1)))
+        again = SIGNALS["impossible_travel"].look(change(seen, facts=replace(brazil, radius=1)))
         elsewhere = SIGNALS["impossible_travel"].look(
-            replace(seen, facts=replace(brazil, source="192.0.2.2"))
+            change(seen, facts=replace(brazil, source="192.0.2.2"))
         )
 
         assert (profile.last.country == "BR") is is_proved

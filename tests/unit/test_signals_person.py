@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from core_support import NOW, RP_ID, make_request
+from msgspec.structs import replace as change
 from risk_support import DAY, KEY, OFFICE, SETTLED, at, make_activity, observe
 
 from stepupd.core.model import Credential
@@ -85,7 +86,7 @@ def test_a_seat_tells_only_where_there_is_one(name, field, bad, good):
 def test_the_last_proof_may_be_long_ago(ago, expected):
     """Never is the longest, and a proof in the future proves that a clock was set."""
     proved = None if ago is None else NOW.wall - ago
-    found = strength("long_since_proof", profile=replace(SETTLED, proved=proved))
+    found = strength("long_since_proof", profile=change(SETTLED, proved=proved))
 
     assert found == pytest.approx(expected)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from condition_support import make_observation
 from core_support import ADA, NOW, TERMINAL, make_key, make_request
+from msgspec.structs import replace as change
 
 from stepupd.core.condition import CLAIMED
 from stepupd.core.model import Caller, Claim, Door, Risk, Session, Signal
@@ -138,7 +139,7 @@ def test_what_the_caller_says_changes_only_what_is_marked_as_claimed():
     quiet = make_observation()
     claim = Claim(("vi", "x"), command_is_cut=True, reason="r", ruser="u", rhost="h.example")
     facts = replace(quiet.facts, programs=("vi", "claude"), ssh_client="OpenSSH_9.9")
-    loud = replace(quiet, request=replace(quiet.request, claim=claim), facts=facts)
+    loud = change(quiet, request=replace(quiet.request, claim=claim), facts=facts)
 
     before, after = list_variables(quiet, Risk()), list_variables(loud, Risk(5))
 

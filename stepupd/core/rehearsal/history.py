@@ -72,11 +72,11 @@ class History:
         if past.request is None:
             return None
         now = self._find_moment(past)
-        person = self.find(past.request.subject_uid)
+        person, facts = self.find(past.request.subject_uid), past.facts
         return Observation(
             request=self._make_request(past.request, person),
             now=now,
-            facts=past.facts if past.facts is not None else self._guess_facts(now.wall),
+            facts=facts if facts is not None else self._guess_facts(now.wall),
             profile=person.profile,
             activity=person.activity,
             credentials=tuple(person.credentials.values()),
@@ -110,7 +110,7 @@ class History:
         alert = Alert(past.event, past.reason, now.boot + past.lasts)
         held = person.activity.alerts
         joined = join_alerts(held, alert, now.boot, may_shorten=past.caller_uid == 0)
-        person.activity = replace(person.activity, alerts=joined)
+        person.activity = Activity(person.activity.events, joined)
 
     def _teach(self, past: Past, seen: Observation, risk: Risk) -> None:
         person = self.find(seen.request.subject.uid)
@@ -136,10 +136,18 @@ class History:
         """Return the moment at which the wall clock shows this, in the boot of the last request."""
         return Moment(wall, wall - self._started, self._boot_id)
 
+    def is_of_this_boot(self, past: Past) -> bool:
+        """Return whether a request came in the boot of the last one."""
+        wall = past.wall
+        return self._is_running(wall - _read_boot(past, wall))
+
+    def _is_running(self, started: float) -> bool:
+        return self._boots > 0 and abs(started - self._started) <= _SAME_BOOT
+
     def _find_moment(self, past: Past) -> Moment:
         wall = past.wall
-        boot = wall if past.request is None or past.request.boot is None else past.request.boot
-        if not self._boots or abs(wall - boot - self._started) > _SAME_BOOT:
+        boot = _read_boot(past, wall)
+        if not self._is_running(wall - boot):
             self._boots += 1
             self._boot_id = str(self._boots)
             self._started = wall - boot
@@ -201,6 +209,12 @@ class History:
             if found is not None:
                 is_suspect = past.kind != "withdrawn"
                 person.credentials[past.suspect] = replace(found, is_suspect=is_suspect)
+
+
+def _read_boot(past: Past, wall: float) -> float:
+    """Return the boot clock at a request; older entries do not tell it, and wall stands for it."""
+    boot = None if past.request is None else past.request.boot
+    return wall if boot is None else boot
 
 
 def decode_id(text: str) -> bytes:

@@ -4,7 +4,9 @@ The law of this file: a line that is no entry, or whose fields have other types 
 writes, gives None and is counted by the caller; nothing is guessed. Nothing is verified here:
 `recheck` and the log's own tree do that.
 
-What entries of older versions lack has the value of a machine that observed nothing.
+What is told in the same words again and again, by every request of a session, is decoded once: who
+asks for it gets the same object. What entries of older versions lack has the value of a machine
+that observed nothing.
 """
 
 from datetime import datetime
@@ -17,7 +19,9 @@ from stepupd.core.risk.facts import Facts
 
 LEVELS = {level.word: level for level in Level}
 
-_NO_CLAIM = Claim()
+_NULL = msgspec.Raw(b"null")
+_NO_CLAIM = msgspec.Raw(b"{}")
+_ALLOW = Answer.ALLOW
 
 
 class PastRequest(msgspec.Struct, frozen=True):
@@ -29,12 +33,22 @@ class PastRequest(msgspec.Struct, frozen=True):
     caller_uid: int
     caller_pid: int = 0
     door: Door = Door.RELAY
-    session: Session | None = None
-    claim: Claim = _NO_CLAIM
     groups: tuple[str, ...] | None = None
     level: str = ""
     max_age: float | None = None
     boot: float | None = None
+    told_session: msgspec.Raw = msgspec.field(name="session", default=_NULL)
+    told_claim: msgspec.Raw = msgspec.field(name="claim", default=_NO_CLAIM)
+
+    @property
+    def session(self) -> Session | None:
+        """The session that it came from."""
+        return _read_session(bytes(self.told_session))
+
+    @property
+    def claim(self) -> Claim:
+        """What its caller said."""
+        return _read_claim(bytes(self.told_claim))
 
 
 class PastVerdict(msgspec.Struct, frozen=True):
@@ -98,7 +112,6 @@ class Past(msgspec.Struct, frozen=True):
     time: str
     kind: str
     request: PastRequest | None = None
-    facts: Facts | None = None
     verdict: PastVerdict | None = None
     decision: PastDecision | None = None
     latency_ms: dict[str, float] = {}
@@ -114,6 +127,12 @@ class Past(msgspec.Struct, frozen=True):
     reason: str = ""
     lasts: float = 0.0
     caller_uid: int | None = None
+    told_facts: msgspec.Raw = msgspec.field(name="facts", default=_NULL)
+
+    @property
+    def facts(self) -> Facts | None:
+        """What was observed, if anything was."""
+        return _read_facts(bytes(self.told_facts))
 
     @property
     def wall(self) -> float:
@@ -123,7 +142,7 @@ class Past(msgspec.Struct, frozen=True):
     @property
     def is_allowed(self) -> bool:
         """Whether the caller heard "allow"."""
-        return self.verdict is not None and self.verdict.answer is Answer.ALLOW
+        return self.verdict is not None and self.verdict.answer is _ALLOW
 
     @property
     def is_proved(self) -> bool:
@@ -141,16 +160,30 @@ class Past(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(Past).decode
+_facts: msgspec.json.Decoder[Facts | None] = msgspec.json.Decoder(Facts | None)
+_session: msgspec.json.Decoder[Session | None] = msgspec.json.Decoder(Session | None)
+_read_facts = lru_cache(maxsize=16384)(_facts.decode)
+_read_session = lru_cache(maxsize=1024)(_session.decode)
+_read_claim = lru_cache(maxsize=4096)(msgspec.json.Decoder(Claim).decode)
 
 
 def parse_past(line: bytes) -> Past | None:
     """Return what a line tells; None if it is no entry or not whole."""
     try:
         past = _decode(line)
-        parse_time(past.time)
+        _check(past)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
         return None
     return past
+
+
+def _check(past: Past) -> None:
+    """Read what is decoded on demand, so that nothing fails later."""
+    parse_time(past.time)
+    _read_facts(bytes(past.told_facts))
+    if past.request is not None:
+        _read_session(bytes(past.request.told_session))
+        _read_claim(bytes(past.request.told_claim))
 
 
 @lru_cache(maxsize=1)

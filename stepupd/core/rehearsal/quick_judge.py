@@ -2,7 +2,8 @@
 
 The law of this file: it never says anything else than `judge` would of a policy in force. Without
 conditions, a decision rests on nothing but what the key below holds and on grants, and those turn
-"ask" into "satisfied" and do nothing else. With conditions nothing is kept.
+"ask" into "satisfied" and do nothing else. With conditions nothing is kept. The signals of new
+values are looked at only where a request has any value that is not settled.
 """
 
 from bisect import bisect_right
@@ -13,6 +14,7 @@ from stepupd.core.model import Risk
 from stepupd.core.policy import Policy, decide
 from stepupd.core.risk.assess import assess_kinds, list_kinds
 from stepupd.core.risk.observation import Observation
+from stepupd.core.risk.signals.novelty import has_nothing_new
 from stepupd.core.variables import list_variables
 
 KEPT = 4096
@@ -27,16 +29,21 @@ class QuickJudge:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._kinds = list_kinds(policy.weights)
+        self._old_kinds = tuple([pair for pair in self._kinds if pair[0].feature is None])
+        """Those that may fire where nothing is new."""
         self._scores = tuple(rung.score for rung in policy.ladder)
+        self._is_weighing, self._has_conditions = policy.is_weighing, bool(policy.names)
         self._kept: dict[object, Decision] = {}
 
     def judge(self, seen: Observation) -> Decision:
         """Return what the policy says to a request among its circumstances."""
         policy, request = self._policy, seen.request
         risk = _NO_RISK
-        if policy.is_weighing:
-            risk = assess_kinds(seen, self._kinds, policy.score)
-        if policy.names:
+        if self._is_weighing:
+            is_old = not seen.facts.missing and has_nothing_new(seen)
+            kinds = self._old_kinds if is_old else self._kinds
+            risk = assess_kinds(seen, kinds, policy.score)
+        if self._has_conditions:
             variables = list_variables(seen, risk)
             return decide(policy, request, risk, seen.grants, seen.now, variables=variables)
         claim = request.claim

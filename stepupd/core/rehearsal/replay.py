@@ -5,11 +5,18 @@ request. A success under the candidate becomes a grant by the candidate's own `m
 Whoever was let through then is taken to answer a prompt; whoever was refused is taken not to, so
 that no replay ever says that a policy would have let in somebody who never proved anything.
 
+Subjects do not depend on each other, but where an entry concerns them all. Between two such entries
+each subject's are taken one after another: a processor keeps in its cache what one subject needs,
+and not what all of them do.
+
 Not done here: reading the log, adding up (`tally`).
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from itertools import chain, islice
+
+import msgspec
 
 from stepupd.core.decision import Allow, Decision, Deny, Satisfied, StepUp
 from stepupd.core.grants import is_alive
@@ -28,12 +35,15 @@ PASSED, DENIED = 0, 9
 WORDS = {PASSED: "allow", DENIED: "deny", **{level.value: level.word for level in Level}}
 """The words for both, and for the levels between them."""
 
+BATCH = 4096
+"""Entries that are read before they are taken, by subject."""
+
 _REPLAYED = "replayed"
 _NEWEST = 256
 """Entries that may still be withdrawn: far more ceremonies than run at once."""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """How a policy met a request: PASSED, a level that was asked for, or DENIED."""
 
     met: int
@@ -47,7 +57,7 @@ class Answer(NamedTuple):
         return PASSED < self.met < DENIED
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     """One request, before and after. `person` is the milliseconds of a proof, if there was one."""
 
     seq: int
@@ -77,6 +87,40 @@ class Replay:
         self._grants: dict[int, tuple[Grant, ...]] = {}
         self._earned: dict[int, str] = {}
         """Ids of the newest grants, by the entry that earned them."""
+
+    def take_all(self, entries: Iterator[Past]) -> Iterator[tuple[Past, Row | None]]:
+        """Yield each entry with what `take` returns of it, as if they were taken one by one."""
+        for first in entries:
+            yield from self._take_batch(chain((first,), islice(entries, BATCH - 1)))
+
+    def _take_batch(self, entries: Iterable[Past]) -> list[tuple[Past, Row | None]]:
+        taken: list[tuple[Past, Row | None]] = []
+        waiting: dict[int, list[int]] = {}
+        for place, past in enumerate(entries):
+            taken.append((past, None))
+            if past.request is not None and self._concerns_one(past):
+                waiting.setdefault(past.request.subject_uid, []).append(place)
+            else:
+                self._take_waiting(taken, waiting)
+                taken[place] = past, self.take(past)
+        self._take_waiting(taken, waiting)
+        return taken
+
+    def _take_waiting(
+        self, taken: list[tuple[Past, Row | None]], waiting: dict[int, list[int]]
+    ) -> None:
+        """Take what waits at these places, by subject."""
+        for places in waiting.values():
+            for place in places:
+                past = taken[place][0]
+                taken[place] = past, self.take(past)
+        waiting.clear()
+
+    def _concerns_one(self, past: Past) -> bool:
+        """Return whether taking a request changes nothing but what is known of its subject."""
+        history = self.history
+        is_plain = past.kind == "step-up" and not past.suspect
+        return is_plain and not history.has_rates and history.is_of_this_boot(past)
 
     def take(self, past: Past) -> Row | None:
         """Take in one entry; return how a request was met, None for everything else."""
@@ -128,15 +172,15 @@ class Replay:
                 self._grants[owner] = tuple(one for one in grants if one.credential_id != gone)
         elif past.kind == "event" and uid is not None and _revokes(past.event):
             self._grants[uid] = ()
-        elif past.kind == "withdrawn" and past.entry is not None:
-            withdrawn = self._earned.pop(past.entry, None)
-            for owner in self._grants if withdrawn is not None else ():
-                self._grants[owner] = self._list_others(owner, str(withdrawn))
+        elif past.kind == "withdrawn" and past.entry in sorted(self._earned)[-_NEWEST:]:
+            withdrawn = self._earned.pop(past.entry)
+            for owner in self._grants:
+                self._grants[owner] = self._list_others(owner, withdrawn)
 
     def _note(self, entry: int, grant: str) -> None:
         self._earned[entry] = grant
-        if len(self._earned) > _NEWEST:  # An entry is withdrawn at once or never.
-            del self._earned[next(iter(self._earned))]
+        if len(self._earned) > 2 * _NEWEST:  # An entry is withdrawn at once or never.
+            self._earned = dict(sorted(self._earned.items())[-_NEWEST:])
 
     def _list_others(self, uid: int, grant: str) -> tuple[Grant, ...]:
         return tuple(one for one in self.list_grants(uid) if one.id != grant)

@@ -77,8 +77,10 @@ class Tally:
     def add(self, row: Row) -> None:
         """Add one request."""
         self.requests += 1
-        self.first = min(self.first or row.time, row.time)
-        self.last = max(self.last, row.time)
+        time = row.time
+        if time < self.first or not self.first:
+            self.first = time
+        self.last = max(self.last, time)
         before, after = row.before, row.after
         self.met[before.rule, before.met, after.rule, after.met, row.was_allowed] += 1
         self._add_to_person(row)
@@ -160,9 +162,10 @@ class Tally:
         if person is None:
             person = self.people[row.uid] = Person(row.subject)
         person.requests += 1
-        counts = person.days.get(row.day)
+        day = row.day
+        counts = person.days.get(day)
         if counts is None:
-            counts = person.days[row.day] = [0, 0]
+            counts = person.days[day] = [0, 0]
         if row.person is not None:
             person.answers.append(row.person)
         before, after = row.before.met, row.after.met

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 WINDOW = 3600.0
 """Seconds."""
 MAX_EVENTS = 256
 """More than that is a burst whatever the rest was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One request that ended. `at` is the boot clock."""
 
     at: float
@@ -27,8 +28,7 @@ class Alert:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(msgspec.Struct, frozen=True):
     """The last hour of one subject, oldest first, and the alerts that hold."""
 
     events: tuple[Event, ...] = ()

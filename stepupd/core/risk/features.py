@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from stepupd.core.model import StepUpRequest
 from stepupd.core.risk.facts import Facts
-from stepupd.core.risk.profile import Feature
+from stepupd.core.risk.profile import HOURS_OF_WEEK, Feature
 
 MAX_VALUE = 128
 """Characters kept of a value; what is longer ends in a digest of the whole."""
@@ -24,6 +24,8 @@ V6_PREFIX = 48
 _WRAPPERS = frozenset({"sudo", "doas", "run0", "pkexec"})
 _WITH_VALUE = frozenset(f"-{letter}" for letter in "CDRTUghprtu")
 """Options of those whose value is the next word."""
+
+_HOURS = tuple(map(str, range(HOURS_OF_WEEK)))
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -81,7 +83,7 @@ def name_terminal(tty: str) -> str:
 
 def find_hour(_: StepUpRequest, facts: Facts) -> str:
     """Return the hour of the week."""
-    return str((facts.weekday * 24 + facts.hour) % 168)
+    return _HOURS[(facts.weekday * 24 + facts.hour) % HOURS_OF_WEEK]
 
 
 def find_command(request: StepUpRequest, _: Facts) -> str:
@@ -107,25 +109,72 @@ def _skip_wrapper(command: tuple[str, ...]) -> tuple[str, ...]:
 
 def find_terminal(request: StepUpRequest, _: Facts) -> str:
     """Return the kind of terminal."""
-    return name_terminal(request.session.tty if request.session is not None else "")
+    return name_terminal(_find_tty(request))
 
 
-def find_program(_: StepUpRequest, facts: Facts) -> str:
-    """Return the program that started the asking one."""
-    programs = facts.programs
+def _find_tty(request: StepUpRequest) -> str:
+    return request.session.tty if request.session is not None else ""
+
+
+def name_program(programs: tuple[str, ...]) -> str:
+    """Return the program that started the first one, or that one itself."""
     return shorten(programs[1] if len(programs) > 1 else programs[0]) if programs else ""
 
 
 VALUES: Mapping[Feature, Callable[[StepUpRequest, Facts], str]] = {
-    Feature.SOURCE: lambda _, facts: name_address(facts.source) if facts.source else "",
-    Feature.NETWORK: lambda _, facts: find_network(facts.source) if facts.source else "",
+    Feature.SOURCE: lambda _, facts: name_address(facts.source),
+    Feature.NETWORK: lambda _, facts: find_network(facts.source),
     Feature.COUNTRY: lambda _, facts: facts.country,
     Feature.HOUR: find_hour,
     Feature.ACTION: lambda request, _: shorten(request.action),
     Feature.COMMAND: find_command,
     Feature.TERMINAL: find_terminal,
-    Feature.PROGRAM: find_program,
+    Feature.PROGRAM: lambda _, facts: name_program(facts.programs),
     Feature.SSH_KEY: lambda _, facts: shorten(facts.ssh_key),
     Feature.SSH_CLIENT: lambda _, facts: shorten(facts.ssh_client),
 }
 """Every feature that the request itself shows; credentials and signals come from its outcome."""
+
+
+def show_values(request: StepUpRequest, facts: Facts) -> dict[Feature, str]:
+    """Return what a request shows: the known values of all features in `VALUES` but the hour.
+
+    What a person's requests have in common is worked out once. The command is not part of that, for
+    it may hold a secret, and is not to be kept.
+    """
+    shown = _show_common(
+        facts.source,
+        facts.country,
+        request.action,
+        _find_tty(request),
+        facts.programs,
+        facts.ssh_key,
+        facts.ssh_client,
+    ).copy()
+    command = find_command(request, facts)
+    if command:
+        shown[Feature.COMMAND] = command
+    return shown
+
+
+@lru_cache(maxsize=2048)
+def _show_common(  # noqa: PLR0913, PLR0917 - they are the key of the cache
+    source: str,
+    country: str,
+    action: str,
+    tty: str,
+    programs: tuple[str, ...],
+    ssh_key: str,
+    ssh_client: str,
+) -> dict[Feature, str]:
+    values = {
+        Feature.SOURCE: name_address(source),
+        Feature.NETWORK: find_network(source),
+        Feature.COUNTRY: country,
+        Feature.ACTION: shorten(action),
+        Feature.TERMINAL: name_terminal(tty),
+        Feature.PROGRAM: name_program(programs),
+        Feature.SSH_KEY: shorten(ssh_key),
+        Feature.SSH_CLIENT: shorten(ssh_client),
+    }
+    return {feature: value for feature, value in values.items() if value}

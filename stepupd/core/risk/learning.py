@@ -13,12 +13,13 @@ Nothing is stored here, and no history is kept.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from stepupd.core.model import Answer, Moment, Reason, StepUpRequest
 from stepupd.core.risk.facts import Facts
-from stepupd.core.risk.features import VALUES, find_network
+from stepupd.core.risk.features import find_hour, find_network, show_values
 from stepupd.core.risk.profile import (
     HOURS_OF_WEEK,
     KNOWN,
@@ -47,8 +48,7 @@ _COUNTED = frozenset({Feature.HOUR, Feature.SIGNAL})
 """Features whose shares are taken of `Profile.requests`: each gain is a whole unit, as there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(msgspec.Struct, frozen=True):
     """One request that was allowed, and what is to be learned from it.
 
     `signals` are the names of those that fired; `is_proved` says whether a person proved himself
@@ -72,16 +72,24 @@ def learn(profile: Profile, lesson: Lesson) -> Profile:
     """Return the profile with one lesson taken in."""
     wall = lesson.now.wall
     changed: dict[Feature, Mapping[str, Sighting]] = {}
+    gain = 1.0 if lesson.is_proved else UNPROVED
     for feature, value in list_values(lesson):
-        unit = 1.0 if lesson.is_proved or feature in _COUNTED else UNPROVED
+        unit = 1.0 if feature in _COUNTED else gain
         values = changed.get(feature) or profile.seen.get(feature, NOTHING)
         old = values.get(value)
-        passed = -1.0 if old is None else wall - old.at
-        if old is not None and passed >= LEARNING_PAUSE:  # The usual case: seen again.
+        if old is None:
+            if not _is_flooded(values, wall):
+                changed[feature] = _gain(values, feature, value, wall, unit)
+            continue
+        passed = wall - old.at
+        if passed >= LEARNING_PAUSE:  # The usual case: seen again.
             weight = fade(old.weight, passed) + unit
             changed[feature] = {**values, value: Sighting(weight, wall, old.since)}
-        elif old is None or passed < 0 or old.weight < unit:
-            changed[feature] = _learn_value(values, feature, value, wall, unit)
+        elif passed < 0:  # The clock was set back: from here on, and without a gain.
+            turned = Sighting(old.weight, wall, min(old.since, wall))
+            changed[feature] = {**values, value: turned}
+        elif old.weight < unit:  # Seen in this hour, and now proved: as if proved at once.
+            changed[feature] = {**values, value: replace(old, weight=unit)}
     hour = _count_hour(profile, wall)
     return Profile(
         uid=profile.uid,
@@ -128,11 +136,8 @@ def learn_crowd(crowd: Profile, before: Profile, after: Profile, wall: float) ->
 def list_values(lesson: Lesson) -> list[tuple[Feature, str]]:
     """Return what a lesson shows, feature by feature; what is not known is left out."""
     request, facts = lesson.request, lesson.facts
-    shown = []
-    for feature, find in VALUES.items():
-        value = find(request, facts)
-        if value:
-            shown.append((feature, value))
+    shown = list(show_values(request, facts).items())
+    shown.append((Feature.HOUR, find_hour(request, facts)))
     if lesson.credential_id:
         shown.append((Feature.CREDENTIAL, lesson.credential_id.hex()))
     if lesson.signals:
@@ -147,19 +152,6 @@ def _was_blind(name: str, facts: Facts) -> bool:
         return False
     kind = SIGNALS.get(name)
     return kind is not None and not facts.missing.isdisjoint(kind.observers)
-
-
-def _learn_value(
-    values: Mapping[str, Sighting], feature: Feature, value: str, wall: float, unit: float
-) -> Mapping[str, Sighting]:
-    """Return the values with one that is new, or that this hour, or the clock, makes special."""
-    old = values.get(value)
-    if old is None:
-        return values if _is_flooded(values, wall) else _gain(values, feature, value, wall, unit)
-    if wall < old.at:  # The clock was set back: from here on, and without a gain.
-        return {**values, value: Sighting(old.weight, wall, min(old.since, wall))}
-    # Seen in this hour, and now proved: it counts as if proved at once.
-    return {**values, value: replace(old, weight=unit)}
 
 
 def _is_flooded(values: Mapping[str, Sighting], wall: float) -> bool:
@@ -186,7 +178,7 @@ def _find_gain(before: Sighting | None, after: Sighting, wall: float) -> float:
     return after.weight - (0.0 if before is None else fade(before.weight, wall - before.at))
 
 
-class _Hour(NamedTuple):
+class _Hour(msgspec.Struct, frozen=True):
     """What a profile says of hours."""
 
     began: float

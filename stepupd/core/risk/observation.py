@@ -1,6 +1,6 @@
 """Everything that a signal or a condition may look at."""
 
-from dataclasses import dataclass
+import msgspec
 
 from stepupd.core.model import Credential, Grant, Moment, StepUpRequest
 from stepupd.core.risk.activity import Activity
@@ -8,8 +8,7 @@ from stepupd.core.risk.facts import Facts
 from stepupd.core.risk.profile import Profile
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """One request among its circumstances and the subject's habits."""
 
     request: StepUpRequest

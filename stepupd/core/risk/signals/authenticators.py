@@ -23,9 +23,11 @@ def look_new_authenticator(observation: Observation) -> Finding | None:
 
 def look_changed_authenticator(observation: Observation) -> Finding | None:
     """Find a subject that has only other keys left than those it used."""
+    if not observation.credentials:
+        return None
     profile, wall = observation.profile, observation.now.wall
     known = profile.seen.get(Feature.CREDENTIAL, NOTHING)
-    if not known or not observation.credentials:
+    if not known:
         return None
     left = max(
         profile.weigh(Feature.CREDENTIAL, credential.id.hex(), wall)

@@ -44,6 +44,8 @@ def look_at_requests(observation: Observation) -> Finding | None:
 def look_at_failures(observation: Observation) -> Finding | None:
     """Find requests of this subject that were not allowed, several in an hour."""
     now, events = observation.now.boot, observation.activity.events
+    if len(events) <= FAILURES:
+        return None
     failures = sum(not event.is_allowed and now - event.at < LONG for event in events)
     if failures <= FAILURES:
         return None

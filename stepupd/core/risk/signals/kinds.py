@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from stepupd.core.risk.facts import Observer
 from stepupd.core.risk.observation import Observation
 from stepupd.core.risk.profile import Feature
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """A signal that fired: how strongly, above 0 and up to 1, and why, in words.
 
     It is `blind` if it fired only because an observer that it needs has failed.

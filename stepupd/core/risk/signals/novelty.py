@@ -5,10 +5,21 @@ was seen fades back to new as its weight falls below `KNOWN`. What is not known 
 here: if an observer failed to see it, that counts in full elsewhere.
 """
 
-from stepupd.core.risk.features import VALUES
+from stepupd.core.risk.features import VALUES, show_values
 from stepupd.core.risk.observation import Observation
-from stepupd.core.risk.profile import HALF_LIFE, KNOWN, NOTHING, WARM_UP, Feature, Profile, fade
+from stepupd.core.risk.profile import (
+    HALF_LIFE,
+    KNOWN,
+    NOTHING,
+    WARM_UP,
+    Feature,
+    Profile,
+    fade,
+)
 from stepupd.core.risk.signals.kinds import Finding, Look, find
+
+SETTLED = 2 * KNOWN
+"""The weight that is `KNOWN` a half-life later, and until then needs no sum."""
 
 _DAY = 86400.0
 
@@ -31,7 +42,7 @@ def make_novelty(feature: Feature, what: str) -> Look:
         if sighting is None:
             return find(judge_warmth(profile), f"the first time from this subject: {what} {value}")
         age = wall - sighting.at
-        if sighting.weight >= 2 * KNOWN and age < HALF_LIFE:
+        if sighting.weight >= SETTLED and age < HALF_LIFE:
             return None
         strength = 1 - fade(sighting.weight, age) / KNOWN
         if strength <= 0:
@@ -41,6 +52,22 @@ def make_novelty(feature: Feature, what: str) -> Look:
         return find(judge_warmth(profile) * strength, reason)
 
     return look
+
+
+def has_nothing_new(observation: Observation) -> bool:
+    """Return whether all values are settled: then no signal of this file finds anything.
+
+    One look for all of them together. It may say no where none of them would find anything.
+    """
+    seen, wall = observation.profile.seen, observation.now.wall
+    try:
+        for feature, value in show_values(observation.request, observation.facts).items():
+            sighting = seen[feature][value]
+            if sighting.weight < SETTLED or wall - sighting.at >= HALF_LIFE:
+                return False
+    except KeyError:  # Never seen.
+        return False
+    return True
 
 
 look_at_source = make_novelty(Feature.SOURCE, "the address")
