@@ -52,7 +52,8 @@ def run_bus(daemon: Daemon) -> Iterator[None]:
         yield
         return
     address = f"--address={daemon.bus}"
-    with subprocess.Popen([program, "--session", address, "--nofork", "--nopidfile"]) as bus:
+    command = (program, "--session", address, "--nofork", "--nopidfile")
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as bus:
         yield
         bus.terminate()
 

@@ -34,6 +34,7 @@ usr/lib/systemd/system/stepupd-key.service  usr/lib/systemd/user/stepupd.service
 usr/lib/udev/rules.d/70-stepupd.rules
 usr/lib/sysusers.d/stepupd.conf  usr/lib/tmpfiles.d/stepupd.conf
 usr/share/dbus-1/system.d/org.stepupd1.conf  usr/share/dbus-1/system-services/org.stepupd1.service
+usr/share/dbus-1/services/org.stepupd1.service
 usr/share/dbus-1/interfaces/org.stepupd1.xml  usr/share/polkit-1/actions/org.stepupd1.policy
 usr/share/polkit-1/rules.d/org.stepupd1.rules  etc/apparmor.d/stepupd  etc/stepupd/policy.toml
 usr/share/man/man1/stepup.1.gz  usr/share/man/man8/stepupd.8.gz  usr/share/man/man8/pam_stepup.8.gz

@@ -11,6 +11,7 @@ from deb_support import PATIENCE, ROOT
 pytestmark = pytest.mark.timeout(900)  # building and examining it, on a busy machine
 
 UNITS = ROOT / "systemd" / "user"
+BUS_NAME = "dbus-org.stepupd1.service"
 NEEDS_PRIVILEGES = (
     r"(Protect\w+|Private\w+|ReadWritePaths|StateDirectory|LogsDirectory|CapabilityBoundingSet"
     r"|DevicePolicy|DeviceAllow|IPAddress\w+|User|Group|AmbientCapabilities|LoadCredential\w*)="
@@ -93,6 +94,14 @@ def test_the_service_asks_for_nothing_that_needs_root():
     assert {"NoNewPrivileges=yes", "RestrictNamespaces=yes", "UMask=0077"} <= set(lines)
 
 
+def test_the_session_bus_starts_it_only_where_it_is_enabled():
+    """By a name that the unit has once a person has enabled it."""
+    service = (ROOT / "dbus" / "org.stepupd1.session").read_text().splitlines()
+
+    assert {"Name=org.stepupd1", f"SystemdService={BUS_NAME}"} <= set(service)
+    assert f"Alias={BUS_NAME}" in (UNITS / "stepupd.service").read_text().splitlines()
+
+
 def test_they_ship_and_nobody_has_them_unasked(installed):
     listed = installed.run("dpkg", "--listfiles", "stepupd").split()
     links = installed.run("find", "/etc/systemd/user", "/usr/lib/systemd/user", "-type", "l")
@@ -112,6 +121,7 @@ def test_a_person_turns_it_on_and_the_first_request_starts_it(ada):
     """Socket activation in a manager without root: sandboxed, private, ready, stopped cleanly."""
     ada.run("systemctl", "--user", "enable", "--now", "stepupd.socket")
     before = ada.show("ActiveState")
+    names = set(ada.show("Names").split())
     status = ada.run("stepup", "status")
     pid = ada.show("MainPID").strip()
     kernel = ada.run("grep", "-E", "^(NoNewPrivs|Seccomp|CapEff|Uid):", f"/proc/{pid}/status")
@@ -120,6 +130,8 @@ def test_a_person_turns_it_on_and_the_first_request_starts_it(ada):
     ada.run("systemctl", "--user", "stop", "stepupd.service", "stepupd.socket")
 
     assert before == "inactive\n"
+    # What the session bus starts: nothing else has that name, so nobody has it unasked.
+    assert names == {"stepupd.service", BUS_NAME}
     assert "user mode" in status
     assert kernel.split()[-6:] == ["CapEff:", "0" * 16, "NoNewPrivs:", "1", "Seccomp:", "2"]
     assert set(modes.splitlines()) == {"600 ada", "700 ada"}
