@@ -124,7 +124,7 @@ def test_evidence_is_not_changed_or_unpickled():
         made.level = 4
     with pytest.raises(InternalError):
         replace(made, level=Level.ATTESTED, seal=None)
-    with pytest.raises(ValueError, match="seal"):
+    with pytest.raises((TypeError, ValueError), match="seal"):  # the first since Python 3.13
         replace(made, level=Level.ATTESTED)
     assert not hasattr(made, "seal")
 
