@@ -9,6 +9,7 @@ stops them after the last. It cannot be unplugged; that is for uhid.
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from stepupd.devices.simulated import ControlServer, SimulatedKey
@@ -21,6 +22,8 @@ GADGET = CONFIGURATION / "usb_gadget" / "key"
 NODE = "/dev/hidg0"
 CONTROLLER = "dummy_udc.0"
 PACKET = 64
+# pid.codes' test numbers, as on uhid.
+VENDOR = 0x1209
 
 
 def main() -> None:
@@ -45,22 +48,32 @@ def send(node: int, packet: bytes) -> None:
     os.write(node, packet)
 
 
-def make_gadget(name: str) -> None:
-    """Describe a device with one HID interface (kernel: gadget_configfs), and connect it."""
+def make_gadget(
+    name: str, vendor: int = VENDOR, descriptors: Sequence[bytes] = (REPORT_DESCRIPTOR,)
+) -> None:
+    """Describe a device with HID interfaces (kernel: gadget_configfs), and connect it."""
     subprocess.run(["/usr/sbin/modprobe", "--all", *MODULES], check=True)
     if not GADGET.parent.is_dir():
         subprocess.run(["/usr/bin/mount", "-t", "configfs", "none", CONFIGURATION], check=True)
-    function, configuration = GADGET / "functions/hid.0", GADGET / "configs/c.1"
-    strings = GADGET / "strings/0x409"
-    for directory in (strings, function, configuration):
+    configuration, strings = GADGET / "configs/c.1", GADGET / "strings/0x409"
+    for directory in (strings, configuration):
         directory.mkdir(parents=True)
-    # pid.codes' test numbers, as on uhid.
-    (GADGET / "idVendor").write_text("0x1209")
+    (GADGET / "idVendor").write_text(hex(vendor))
     (GADGET / "idProduct").write_text("0x0001")
     (strings / "product").write_text(name)
-    (function / "report_length").write_text(str(PACKET))
-    (function / "report_desc").write_bytes(REPORT_DESCRIPTOR)
-    (configuration / "hid.0").symlink_to(function)
+    for number, descriptor in enumerate(descriptors):
+        function = GADGET / f"functions/hid.{number}"
+        function.mkdir()
+        (function / "report_length").write_text(str(PACKET))
+        (function / "report_desc").write_bytes(descriptor)
+        (configuration / function.name).symlink_to(function)
+    (GADGET / "UDC").write_text(CONTROLLER)
+
+
+def change_vendor(vendor: int) -> None:
+    """Unplug the device, and plug it in as somebody else's."""
+    (GADGET / "UDC").write_text("\n")
+    (GADGET / "idVendor").write_text(hex(vendor))
     (GADGET / "UDC").write_text(CONTROLLER)
 
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
@@ -49,6 +50,7 @@ class VirtualMachine:
         self._connections = 0
         self._processor = COUNTED if is_counted else PARALLEL
         self._ready = IMAGE / f"ready-{self._processor['smp']}.qcow2"
+        self._hardware: Sequence[str] = ()
 
     def __enter__(self) -> Self:
         """Return once systemd has started everything; only the first time does that take long."""
@@ -125,9 +127,15 @@ class VirtualMachine:
 
     def load(self, name: str) -> None:
         """Go back to a state. Every connection is lost; only the wall clock knows of the time."""
-        self._hang_up()
-        self._monitor(f"loadvm {name}")
-        self._await_ssh()
+        if self._hardware:
+            # Which no state knows of.
+            self._stop()
+            self._hardware = ()
+            self._start("-loadvm", name)
+        else:
+            self._hang_up()
+            self._monitor(f"loadvm {name}")
+            self._await_ssh()
         self._set_clock()
 
     def reset(self) -> None:
@@ -135,6 +143,12 @@ class VirtualMachine:
         self._hang_up()
         self._monitor("system_reset")
         self._await_ssh()
+
+    def rebuild(self, hardware: Sequence[str]) -> None:
+        """Cut the power, put `hardware` in, as QEMU's options, and boot; until the next `load`."""
+        self._stop()
+        self._hardware = hardware
+        self._start()
 
     def _make_ready(self) -> None:
         """Boot, and keep the state for every later run."""
@@ -247,7 +261,14 @@ class VirtualMachine:
         }
         listed = [word for name, value in options.items() for word in (f"-{name}", value)]
         devices = ["-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"]
-        return ["qemu-system-x86_64", "-nodefaults", "-no-user-config", *listed, *devices]
+        return [
+            "qemu-system-x86_64",
+            "-nodefaults",
+            "-no-user-config",
+            *listed,
+            *devices,
+            *self._hardware,
+        ]
 
 
 def _find_free_port() -> int:
