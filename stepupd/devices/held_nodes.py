@@ -6,7 +6,8 @@ third of a millisecond; so the second touch of some minutes blinks at once.
 
 The law of this file: what is held is never read and never written. Each request opens the node
 anew, checks whose it is and asks for a channel of its own, as if nothing were held. A held node
-keeps its key from USB autosuspend; hence the time limit, which is the key ring's to keep.
+keeps its key from USB autosuspend, and its number from the next key; hence the key ring lets it go
+after a time, and when its key has gone.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Self
 
 from stepupd.core.effects import Notice, Reply, Trouble, TroubleKind, Use
@@ -29,6 +29,7 @@ class KeyRing:
         """Keys that did not let go in time: nobody uses them before they have."""
         self._closing: set[asyncio.Task[None]] = set()
         self._rest_timer: asyncio.TimerHandle | None = None
+        self._end_watch: Callable[[], None] | None = None
 
     def turn(self, owner_uid: int) -> "KeyTurn":
         """Return a turn at the keys for one request; use it in an `async with` block."""
@@ -85,11 +86,26 @@ class KeyRing:
             self._held -= late
 
     def _rest_later(self) -> None:
+        """Let keys go some time after their last use, and at once what has gone meanwhile."""
+        loop = asyncio.get_running_loop()
         if self._rest_timer is not None:
             self._rest_timer.cancel()
-        self._rest_timer = asyncio.get_running_loop().call_later(KEPT_OPEN, self._rest)
+        self._rest_timer = loop.call_later(KEPT_OPEN, self._rest)
+
+        def look_again() -> None:
+            with suppress(RuntimeError):  # the loop is closed: the daemon stops
+                loop.call_soon_threadsafe(self.list_plugged)
+
+        if self._end_watch is None:
+            with suppress(OSError):  # where nobody tells, the next look will do
+                self._end_watch = self.watch(look_again)
 
     def _rest(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+        end, self._end_watch = self._end_watch, None
+        if end is not None:
+            end()
         for source in self._sources:
             source.rest()
 

@@ -13,6 +13,7 @@ from device_support import PATIENCE
 from sysfs_support import Sysfs
 
 from stepupd.devices import key_ring
+from stepupd.devices.hidraw import HidrawSource
 from stepupd.devices.key_ring import KeyRing
 
 _INIT = bytes.fromhex("ffffffff86")
@@ -96,16 +97,6 @@ def test_a_key_that_has_gone_is_not_held(sysfs, node):
     source.rest()
 
 
-def test_what_fails_to_open_is_not_held(sysfs):
-    """A node that says nothing."""
-    sysfs.plug()
-    (key,) = sysfs.source().plugged()
-    before = sorted(Path("/proc/self/fd").iterdir())
-    with pytest.raises(OSError, match="gone"):
-        key.open()
-    assert sorted(Path("/proc/self/fd").iterdir()) == before
-
-
 async def test_keys_are_let_go_before_the_machine_sleeps(sysfs, node):
     """With whatever else has to end first."""
     source = sysfs.source()
@@ -129,3 +120,32 @@ async def test_keys_are_let_go_some_time_after_a_turn(sysfs, node, monkeypatch):
     async with asyncio.timeout(PATIENCE):
         while node.count_open():  # noqa: ASYNC110 - nothing tells of a closed descriptor
             await asyncio.sleep(0)
+
+
+class Told(HidrawSource):
+    """A bus that tells when the test says so."""
+
+    def watch(self, told):
+        self.tell = told
+        return lambda: None
+
+
+async def test_a_key_that_goes_is_let_go_at_once(sysfs, node):
+    """So that its node's number is free before the next key comes."""
+    source = Told(sysfs.classes, sysfs.dev)
+    ring = KeyRing([source], lambda: 0.0)
+    (key,) = source.plugged()
+    key.open().close()
+    ring.end_turn(None, None)
+    async with asyncio.timeout(PATIENCE):
+        while not hasattr(source, "tell"):  # noqa: ASYNC110 - nothing tells of the turn's end
+            await asyncio.sleep(0)
+    assert node.count_open() == 1
+
+    sysfs.unplug()
+    source.tell()
+
+    async with asyncio.timeout(PATIENCE):
+        while node.count_open():  # noqa: ASYNC110 - nothing tells of a closed descriptor
+            await asyncio.sleep(0)
+    await ring.let_go()
