@@ -99,6 +99,7 @@ class KeyRing:
         if self._end_watch is None:
             with suppress(OSError):  # where nobody tells, the next look will do
                 self._end_watch = self.watch(look_again)
+        self.list_plugged()  # after the watch has begun: what went before is seen now
 
     def _rest(self) -> None:
         if self._rest_timer is not None:

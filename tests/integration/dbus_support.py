@@ -253,6 +253,13 @@ NAME_OF_BUS = "org.freedesktop.DBus"
 @asynccontextmanager
 async def caller(bus: PrivateBus) -> AsyncIterator[Caller]:
     connection = await MessageBus(bus.address, negotiate_unix_fd=True).connect()
+    async with speak(connection) as one:
+        yield one
+
+
+@asynccontextmanager
+async def speak(connection: MessageBus) -> AsyncIterator[Caller]:
+    """Use a connection, and hang up if the other side has not."""
     try:
         yield Caller(connection)
     finally:

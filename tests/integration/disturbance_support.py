@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from daemon_support import Machine
 from dbus_fast.aio import MessageBus
 from dbus_fast.auth import AuthExternal
-from dbus_support import PATIENCE, Caller, PrivateBus
+from dbus_support import PATIENCE, Caller, PrivateBus, speak
 from login1_support import Logind, logind_on
 
 from stepupd.api.dbus_interface import NAME
@@ -212,9 +212,5 @@ async def call_as(bus: PrivateBus, uid: int) -> AsyncIterator[Caller]:
         await connection.connect()
     finally:
         os.seteuid(ROOT)
-    try:
-        yield Caller(connection)
-    finally:
-        if connection.connected:
-            connection.disconnect()
-            await connection.wait_for_disconnect()
+    async with speak(connection) as one:
+        yield one

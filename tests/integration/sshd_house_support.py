@@ -6,17 +6,11 @@ import subprocess
 
 from pam_house_support import ACCOUNT, PASSWORD
 from pam_support import PATIENCE
-from sshd_support import SSHD, make_key
+from sshd_support import COMMON, SSHD, make_key
 
-SETTINGS = f"""
-UsePAM yes
-UseDNS no
-StrictModes no
-LogLevel VERBOSE
+SETTINGS = f"""{COMMON}
 AllowUsers {ACCOUNT}
-KbdInteractiveAuthentication yes
 PasswordAuthentication no
-Subsystem sftp internal-sftp
 """
 
 

@@ -14,15 +14,17 @@ from sudo_support import ACCOUNT
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 
-SETTINGS = f"""
+COMMON = """
 UsePAM yes
 UseDNS no
 StrictModes no
 LogLevel VERBOSE
-AllowUsers {ACCOUNT}
-AuthenticationMethods publickey,keyboard-interactive:pam
 KbdInteractiveAuthentication yes
 Subsystem sftp internal-sftp
+"""
+SETTINGS = f"""{COMMON}
+AllowUsers {ACCOUNT}
+AuthenticationMethods publickey,keyboard-interactive:pam
 """
 
 
