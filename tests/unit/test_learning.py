@@ -101,6 +101,15 @@ def test_a_failed_observer_teaches_no_habit():
     assert set(profile.seen[Feature.SIGNAL]) == {"automated"}
 
 
+def test_a_source_that_could_not_be_found_out_is_nobodys_habit():
+    """The daemon puts an address there that nobody has; it is not what the person comes from."""
+    blind = replace(Facts(), source="0.0.0.0", missing=frozenset({Observer.SOURCE}))  # noqa: S104 - no address is bound
+    profile = learn(Profile(1000), make_lesson(facts=blind))
+
+    assert not {Feature.SOURCE, Feature.NETWORK, Feature.COUNTRY} & profile.seen.keys()
+    assert Feature.ACTION in profile.seen
+
+
 # --- time ---------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from stepupd.core.model import Answer, Moment, Reason, StepUpRequest
-from stepupd.core.risk.facts import Facts
+from stepupd.core.risk.facts import Facts, Observer
 from stepupd.core.risk.features import find_hour, find_network, show_values
 from stepupd.core.risk.profile import (
     HOURS_OF_WEEK,
@@ -46,6 +46,7 @@ HOURLY_FLOOR = 4.0
 _TEACHING = frozenset({Reason.PROVED, Reason.GRANT, Reason.RULE_ALLOWS})
 _COUNTED = frozenset({Feature.HOUR, Feature.SIGNAL})
 """Features whose shares are taken of `Profile.requests`: each gain is a whole unit, as there."""
+_OF_SOURCE = frozenset({Feature.SOURCE, Feature.NETWORK, Feature.COUNTRY})
 
 
 class Lesson(msgspec.Struct, frozen=True):
@@ -136,7 +137,10 @@ def learn_crowd(crowd: Profile, before: Profile, after: Profile, wall: float) ->
 def list_values(lesson: Lesson) -> list[tuple[Feature, str]]:
     """Return what a lesson shows, feature by feature; what is not known is left out."""
     request, facts = lesson.request, lesson.facts
-    shown = list(show_values(request, facts).items())
+    values = show_values(request, facts)
+    if Observer.SOURCE in facts.missing:  # What stands there is nobody's address.
+        values = {one: value for one, value in values.items() if one not in _OF_SOURCE}
+    shown = list(values.items())
     shown.append((Feature.HOUR, find_hour(request, facts)))
     if lesson.credential_id:
         shown.append((Feature.CREDENTIAL, lesson.credential_id.hex()))
