@@ -44,7 +44,7 @@ deb:
 bench: $(VENV)/.dev pam
 	@$(BIN)/python benchmarks
 
-# Debian's kernel and systemd in QEMU, the package, a key on /dev/uhid; as root, about ten minutes.
+# Debian's kernel and systemd in QEMU, the package, a key on /dev/uhid; as root, about a quarter of an hour.
 # `make test` does it too where the tools are (packaging/install-test-tools --vm).
 vm-test: $(VENV)/.dev deb
 	@tests/vm/build
