@@ -80,7 +80,10 @@ async def test_attack_019_a_disconnect_at_any_moment_never_becomes_another_uid()
 become(1000)
 for turn in range(300):
     sock = connect(sys.argv[1])
-    sock.sendall(sys.argv[2].encode()[: None if turn % 2 else turn])
+    try:
+        sock.sendall(sys.argv[2].encode()[: None if turn % 2 else turn])
+    except BrokenPipeError:
+        pass  # one connection too many at once: it was refused, and told so
     sock.close()
 """
     async with open_doors() as doors:
